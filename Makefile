@@ -1,0 +1,40 @@
+# One virtual environment, made on first use; nothing else is installed on the machine.
+VENV ?= .venv
+PY   := $(VENV)/bin/python
+BIN  := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test lint docs bench test-matrix chaos clean
+
+help: ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(STAMP): pyproject.toml
+	@test -x $(PY) || python3 -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## the main job, for real, on an embedded PostgreSQL (KEEP=1 leaves it running)
+	@$(PY) -m sbpgmon.demo $(if $(KEEP),--keep)
+
+test: $(STAMP) ## every test that needs no extra server
+	@$(PY) -m pytest $(ARGS)
+
+lint: $(STAMP) ## format, lint, types, import contracts, dependencies
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/deptry .
+
+docs: $(STAMP) ## write docs/cli.md and docs/metrics.md anew
+	@$(PY) -m sbpgmon.cli.docs docs
+
+bench: $(STAMP) ## the benchmarks: prints a table, writes benchmarks/results.json
+	@$(PY) -m benchmarks $(ARGS)
+
+test-matrix: $(STAMP) ## tests/sql and tests/integration on every major (MAJORS="14 15 16 17 18")
+	@PYTHON=$(PY) MAJORS="$(MAJORS)" tests/matrix.sh $(ARGS)
+
+clean: ## removes the virtual environment and what the tests left
+	@rm -rf $(VENV) .demo .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

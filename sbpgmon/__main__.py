@@ -1,0 +1,5 @@
+"""`python -m sbpgmon` is `sbpgmon`."""
+
+from sbpgmon.cli.main import main
+
+main()

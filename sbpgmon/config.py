@@ -1,0 +1,215 @@
+"""Settings: `sbpgmon.toml`, `SBPGMON_*` variables and the command line, as typed values.
+
+Precedence: command line, then environment (`SBPGMON_STORE__DSN` is `[store] dsn`), then the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from sbpgmon.errors import ConfigError
+
+DEFAULT_CONFIG = Path("sbpgmon.toml")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
+
+
+def parse_seconds(value: object) -> float:
+    """Seconds from `15s`, `2m`, `1h`, `500ms` or a plain number; raises ValueError otherwise."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)?", str(value).strip())
+    if match is None:
+        raise ValueError(f"{value!r} is not a duration: write 500ms, 15s, 5m, 1h or 7d")
+    return float(match[1]) * _UNITS[match[2] or ""]
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise ValueError("a duration must be more than 0")
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(parse_seconds), AfterValidator(_positive)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Store(_Section):
+    """Where the schema `monitoring` lives; without a `dsn` it is the first target."""
+
+    dsn: str | None = None
+    readers: list[str] = ["grafana_reader"]
+
+
+class Target(_Section):
+    """A database that is monitored."""
+
+    name: str
+    dsn: str
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not _NAME.match(value):
+            raise ValueError("a target's name is letters, digits, '.', '_' and '-', at most 63 of them")
+        return value
+
+
+class MetricSettings(_Section):
+    """What a site changes of one metric."""
+
+    enabled: bool = True
+    interval: Seconds | None = None
+    timeout: Seconds | None = None
+
+
+class Agent(_Section):
+    """How the agent works."""
+
+    tick: Seconds = 1.0  # how often the daemon looks for what is due
+    connect_timeout: Seconds = 5.0
+    deadline: Seconds = 60.0  # of one poll of one target, whatever hangs
+    lease: Seconds = 60.0
+    max_snapshot_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    spool_bytes: int = Field(default=512 * 1024 * 1024, ge=1024 * 1024)
+    texts_every: Seconds = 300.0
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SBPGMON_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    store: Store = Store()
+    targets: list[Target] = []
+    metrics: dict[str, MetricSettings] = {}
+    agent: Agent = Agent()
+    queries_dir: Path | None = None
+    state_dir: Path = Path()
+    texts: Literal["normalized", "off"] = "normalized"
+    allow_superuser: bool = False
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # What load() passes comes from the file, which the environment outranks; it merges sections deeply.
+        return env_settings, init_settings
+
+    @property
+    def store_dsn(self) -> str:
+        """The store's DSN: `[store] dsn`, else the only target's."""
+        if self.store.dsn is not None:
+            return self.store.dsn
+        if len(self.targets) == 1:
+            return self.targets[0].dsn
+        raise ConfigError(
+            f"{len(self.targets)} targets but no store is configured.",
+            "Say where the schema `monitoring` lives: [store] dsn = \"host=… dbname=…\".",
+        )
+
+
+def default_state_dir() -> Path:
+    """systemd's StateDirectory where there is one, else the user's state folder."""
+    systemd = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return Path(systemd) if systemd else platformdirs.user_state_path("sbpgmon")
+
+
+def load(
+    config: Path | None = None,
+    *,
+    dsn: str | None = None,
+    queries_dir: Path | None = None,
+    state_dir: Path | None = None,
+    allow_superuser: bool | None = None,
+) -> Settings:
+    """Settings from the file (`config`, else ./sbpgmon.toml if there), the environment and the arguments.
+
+    Raises ConfigError, which names the file and the key; never shows a value, which may hold a password.
+    """
+    values = _read(config)
+    where = str(config or (DEFAULT_CONFIG if values else "the environment"))
+    if dsn is not None:
+        if values.get("targets") or values.get("store"):
+            raise ConfigError(
+                f"--dsn was given, but {where} has targets or a store.",
+                "Use one of the two: --dsn for one database, or the file.",
+            )
+        values |= {"store": {"dsn": dsn}, "targets": [{"name": "default", "dsn": dsn}]}
+    base = (config or DEFAULT_CONFIG).parent
+    if isinstance(values.get("queries_dir"), str):
+        values["queries_dir"] = base / values["queries_dir"]
+    if isinstance(values.get("state_dir"), str):
+        values["state_dir"] = base / values["state_dir"]
+    # Command-line options outrank the environment, so they are laid over the result.
+    over: dict[str, Any] = {}
+    if queries_dir is not None:
+        over["queries_dir"] = queries_dir
+    if state_dir is not None:
+        over["state_dir"] = state_dir
+    if allow_superuser:
+        over["allow_superuser"] = True
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_explain(error)}.", "See `sbpgmon --help` and README.md.") from None
+    if settings.state_dir == Path() and "state_dir" not in over:
+        over["state_dir"] = default_state_dir()
+    settings = settings.model_copy(update=over)
+    names = [target.name for target in settings.targets]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{where}: two targets are named {name!r}.", "Give each target a name of its own.")
+    if settings.queries_dir is not None and not settings.queries_dir.is_dir():
+        raise ConfigError(f"queries_dir {settings.queries_dir} is not a folder.", "Create it, or mend the path.")
+    return settings
+
+
+def require_targets(settings: Settings) -> Settings:
+    """The same settings; raises ConfigError when they name no target."""
+    if not settings.targets:
+        raise ConfigError(
+            "No target is configured.",
+            "Give --dsn (or SBPGMON_DSN) for one database, or write sbpgmon.toml with [[targets]] and --config.",
+        )
+    return settings
+
+
+def _read(config: Path | None) -> dict[str, Any]:
+    path = config or DEFAULT_CONFIG
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if config is None:
+            return {}
+        raise ConfigError(f"{path}: no such file.", "Check --config (or SBPGMON_CONFIG).") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}.", "Check the path and its permissions.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}.", "Mend that line; https://toml.io has the rules.") from None
+
+
+def _explain(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors(include_input=False, include_url=False):
+        key = ".".join(str(part) for part in item["loc"])
+        parts.append(f"{key}: {'unknown key' if item['type'] == 'extra_forbidden' else item['msg']}")
+    return "; ".join(parts)

@@ -1,0 +1,125 @@
+"""One tree of errors, each with an exit code and a way out.
+
+Whatever a user can meet is a `SbpgmonError`: the command line prints `what` and `way_out` and ends with
+`exit_code`. Anything else that escapes is a bug, and ends with 1.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SbpgmonError(Exception):
+    """Something that the user can mend. `what` says what is wrong and where, `way_out` what to do next."""
+
+    exit_code: ClassVar[int] = 1
+    meaning: ClassVar[str] = "an unexpected error: a bug"
+
+    def __init__(self, what: str, way_out: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.way_out = way_out
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.way_out}".strip()
+
+
+class ConfigError(SbpgmonError):
+    """The command line, a variable or the configuration file is wrong."""
+
+    exit_code = 2
+    meaning = "wrong usage, configuration or input file"
+
+
+class QueryFileError(ConfigError):
+    """An SQL file of the catalog breaks its contract; `what` begins with `file:line:`."""
+
+
+class TargetError(SbpgmonError):
+    """A target could not be read, in whole or in part; the other targets went on."""
+
+    exit_code = 10
+    meaning = "a target, or a metric on it, could not be read; the others were"
+
+
+class RefusedError(TargetError):
+    """The role on the target could write, so the agent will not use it."""
+
+    exit_code = 11
+    meaning = "refused: the role could write to the target"
+
+
+class UnsupportedError(TargetError):
+    """The target lacks something that every metric needs: its version, or the pg_monitor role."""
+
+    exit_code = 12
+    meaning = "a target lacks what the agent needs (server version, pg_monitor)"
+
+
+class DoctorError(SbpgmonError):
+    """`doctor` found a precondition that fails."""
+
+    exit_code = 13
+    meaning = "doctor: a precondition fails"
+
+
+class StoreError(SbpgmonError):
+    """The store could not be reached, or failed."""
+
+    exit_code = 20
+    meaning = "the store could not be reached or written; readings wait in the spool"
+
+
+class SchemaGoneError(StoreError):
+    """The schema `monitoring` is not there, or a rollback has begun: the agent ends and does not come back."""
+
+    exit_code = 21
+    meaning = "the schema is not there, or is being removed; do not restart (RestartPreventExitStatus)"
+
+
+class SchemaMismatchError(StoreError):
+    """The schema `monitoring` is not one that this program may use."""
+
+    exit_code = 22
+    meaning = "the schema is somebody else's, or made by another version; do not restart"
+
+
+class StoreRefusedError(StoreError):
+    """`init` will not put the schema here: permissions, read-only, a publication that would carry it away."""
+
+    exit_code = 23
+    meaning = "the schema cannot or must not be created in this store"
+
+
+class LeaseTakenError(SbpgmonError):
+    """Another agent polls these targets."""
+
+    exit_code = 30
+    meaning = "another agent holds the lease: nothing was polled"
+
+
+class RollbackRefusedError(SbpgmonError):
+    """Objects outside the schema depend on it."""
+
+    exit_code = 31
+    meaning = "rollback: refused, objects outside the schema depend on it"
+
+
+class RollbackFailedError(SbpgmonError):
+    """The schema could not be dropped; it is still there, whole."""
+
+    exit_code = 32
+    meaning = "rollback: not done, the schema is whole"
+
+
+def exit_codes() -> dict[int, str]:
+    """Every exit code and its meaning, for `--help` and docs/cli.md."""
+
+    def tree(kind: type[SbpgmonError]) -> list[type[SbpgmonError]]:
+        return [kind, *(leaf for child in kind.__subclasses__() for leaf in tree(child))]
+
+    return {0: "success"} | {kind.exit_code: kind.meaning for kind in sorted(tree(SbpgmonError), key=_code)}
+
+
+def _code(kind: type[SbpgmonError]) -> int:
+    return kind.exit_code

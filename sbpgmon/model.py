@@ -1,0 +1,252 @@
+"""The values that travel between the rooms: frozen, typed, without behaviour of their own beyond small facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+
+class Kind(StrEnum):
+    """What a metric's column is, which decides how it is stored."""
+
+    KEY = "key"  # identity of a series; never NULL
+    COUNTER = "counter"  # only grows; stored as a delta
+    GAUGE = "gauge"  # stored as read
+    INFO = "info"  # stored when it changes
+    RESET = "reset"  # when the row's counters were last reset
+
+
+class Status(StrEnum):
+    """How a snapshot ended."""
+
+    OK = "ok"
+    ERROR = "error"  # the metric's query failed
+    UNREACHABLE = "unreachable"  # the target could not be asked
+    SKIPPED = "skipped"  # the target cannot serve the metric: no extension, wrong role
+
+
+# Bits of a fact's `quality`; 0 is good.
+PARTIAL = 1  # a lower bound: something before a reset could not be seen
+UNKNOWN = 2  # not known; the views show NULL
+GAP = 4  # right, but over more than three nominal intervals
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A column type of the SQL file contract: its OID as the server describes it."""
+
+    name: str
+    oid: int
+    is_text: bool = False
+
+
+TYPES = {
+    t.name: t
+    for t in (
+        Type("boolean", 16),
+        Type("bigint", 20),
+        Type("smallint", 21),
+        Type("integer", 23),
+        Type("text", 25, is_text=True),
+        Type("oid", 26),
+        Type("real", 700),
+        Type("double precision", 701),
+        Type("timestamptz", 1184),
+        Type("numeric", 1700),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column that a metric's query returns."""
+
+    name: str
+    kind: Kind
+    type: Type
+    description: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What a target must offer: a role (`extension` empty), or an extension of at least `version`."""
+
+    role: str = ""
+    extension: str = ""
+    version: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        if self.role:
+            return self.role
+        return f"extension {self.extension} {'.'.join(map(str, self.version))}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One SQL text of a metric, for servers of at least `major` or extensions of at least `extension_version`."""
+
+    path: Path
+    sql: str
+    major: int = 0
+    extension_version: tuple[int, ...] = ()
+    lacks: frozenset[str] = frozenset()  # columns that are a constant NULL here
+
+    @property
+    def rank(self) -> tuple[int, tuple[int, ...]]:
+        return self.major, self.extension_version
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: the header of its lowest variant, and all variants, lowest first."""
+
+    name: str
+    title: str
+    description: str
+    interval_seconds: float
+    scope: str
+    role: str
+    requires: tuple[Requirement, ...]
+    missing: str
+    timeout_seconds: float
+    columns: tuple[Column, ...]
+    variants: tuple[Variant, ...]
+
+    def of_kind(self, *kinds: Kind) -> tuple[Column, ...]:
+        return tuple(c for c in self.columns if c.kind in kinds)
+
+    @property
+    def keys(self) -> tuple[Column, ...]:
+        return self.of_kind(Kind.KEY)
+
+    @property
+    def counters(self) -> tuple[Column, ...]:
+        return self.of_kind(Kind.COUNTER)
+
+    @property
+    def gauges(self) -> tuple[Column, ...]:
+        return self.of_kind(Kind.GAUGE)
+
+    @property
+    def infos(self) -> tuple[Column, ...]:
+        return self.of_kind(Kind.INFO)
+
+    @property
+    def resets(self) -> tuple[Column, ...]:
+        return self.of_kind(Kind.RESET)
+
+    @property
+    def facts(self) -> tuple[Column, ...]:
+        return self.of_kind(Kind.COUNTER, Kind.GAUGE)
+
+    @property
+    def tier(self) -> str:
+        """The finest tier that fits the interval."""
+        fitting = [name for name, seconds in TIER_SECONDS.items() if seconds <= self.interval_seconds]
+        return fitting[-1] if fitting else "raw"
+
+
+# A tier's resolution in seconds; `raw` holds every reading.
+TIER_SECONDS = {"raw": 0, "1m": 60, "5m": 300, "1h": 3600, "1d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A derived view of the store: one SQL file of queries/views/."""
+
+    name: str
+    title: str
+    description: str
+    needs: tuple[str, ...]  # the metrics and views it reads
+    columns: tuple[tuple[str, str], ...]  # name, description
+    sql: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a target said of itself at the beginning of a poll."""
+
+    version_num: int
+    version: str
+    database: str
+    role: str
+    is_superuser: bool
+    is_standby: bool
+    has_pg_monitor: bool
+    encoding: str
+    system_identifier: int
+    timeline: int
+    postmaster_start_time: datetime
+    # Changes with every crash recovery, when postmaster_start_time does not.
+    checkpointer_start_time: datetime | None
+    extensions: dict[str, tuple[str, tuple[int, ...]]]  # name -> schema, version
+    writable: tuple[str, ...]  # user objects that the role could write to: must be empty
+    pooled: bool  # a pooler stands in between
+
+    @property
+    def major(self) -> int:
+        return self.version_num // 10000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One metric as one target gave it: binary COPY bytes, or why there are none."""
+
+    metric: str
+    slot: int
+    target_time: datetime | None
+    agent_time: datetime
+    interval_seconds: float
+    duration_seconds: float
+    status: Status
+    error: str = ""
+    rows: int = 0
+    data: bytes = b""
+    columns: tuple[tuple[str, str], ...] = ()  # name, type: as the bytes have them
+    lacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatementText:
+    """The text of one pg_stat_statements entry."""
+
+    dbid: int
+    userid: int
+    queryid: int
+    toplevel: bool
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetPoll:
+    """All that one poll read on one target. `server` is None when the target could not be asked."""
+
+    target: str
+    server: Server | None
+    readings: tuple[Reading, ...]
+    texts: tuple[StatementText, ...] = ()
+    texts_read: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A metric that is due on a target: the slot of its grid, and its interval there."""
+
+    metric: Metric
+    slot: int
+    interval_seconds: float
+
+
+@dataclass(slots=True)
+class WriteResult:
+    """What the store did with one target's poll."""
+
+    snapshots: int = 0
+    rows_read: int = 0
+    facts: int = 0
+    notes: list[str] = field(default_factory=list)
