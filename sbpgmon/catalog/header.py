@@ -1,0 +1,81 @@
+"""Reads the header of an SQL file: the `--` lines above the query.
+
+Prose first (its first line is the title), then `key: value` lines, the last of which is `columns:` with one
+indented line a column. docs/metrics.md and CONTRIBUTING.md show it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sbpgmon.errors import QueryFileError
+
+_KEY = re.compile(r"^([a-z][a-z_]*):(?:\s+(.*))?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What stands above a query. Line numbers are 1-based, for messages."""
+
+    path: Path
+    title: str
+    description: str
+    values: Mapping[str, tuple[int, str]]  # key -> line, value
+    columns: tuple[tuple[int, str], ...]  # line, text
+    sql: str
+
+    def fail(self, line: int, problem: str, way_out: str = "") -> QueryFileError:
+        return QueryFileError(f"{self.path}:{line}: {problem}.", way_out or "See CONTRIBUTING.md, «Add a metric».")
+
+    def value(self, key: str, default: str | None = None) -> tuple[int, str]:
+        """Line and value of a key; raises QueryFileError when it is absent and has no default."""
+        if key in self.values:
+            return self.values[key]
+        if default is None:
+            raise self.fail(1, f"the header has no `{key}:`")
+        return 1, default
+
+
+def parse_header(path: Path, text: str, keys: frozenset[str]) -> Header:
+    """The header and the query of one file; raises QueryFileError with file and line."""
+    lines = text.splitlines()
+    end = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    values: dict[str, tuple[int, str]] = {}
+    columns: list[tuple[int, str]] = []
+    prose: list[str] = []
+    in_columns = False
+
+    def fail(line: int, problem: str) -> QueryFileError:
+        return QueryFileError(f"{path}:{line}: {problem}.", "See CONTRIBUTING.md, «Add a metric».")
+
+    for number, raw in enumerate(lines[:end], start=1):
+        line = raw[2:].rstrip()
+        body = line[1:] if line.startswith(" ") else line
+        match = _KEY.match(body)
+        if in_columns and body.startswith(" "):
+            columns.append((number, body.strip()))
+        elif match:
+            key, value = match[1], (match[2] or "").strip()
+            if key not in keys:
+                raise fail(number, f"unknown key `{key}:`; known are {', '.join(sorted(keys))}")
+            if key in values:
+                raise fail(number, f"`{key}:` stands twice (first in line {values[key][0]})")
+            # Two spaces or more begin a remark.
+            values[key] = number, re.split(r"\s{2,}", value)[0]
+            in_columns = key == "columns"
+        elif not body.strip():
+            in_columns = False
+            if not values:
+                prose.append("")
+        elif values:
+            raise fail(number, f"{body.strip()!r} is neither a key nor a column")
+        else:
+            prose.append(body.strip())
+    sql = "\n".join(lines[end:]).strip().rstrip(";").rstrip()
+    if not sql:
+        raise fail(len(lines) or 1, "there is no query below the header")
+    title, _, rest = "\n".join(prose).strip().partition("\n")
+    return Header(path, title.strip(), rest.strip(), values, tuple(columns), sql)

@@ -1,0 +1,176 @@
+"""Metrics out of SQL files: parse, check, put variants together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from sbpgmon.catalog.header import Header, parse_header
+from sbpgmon.catalog.names import COLUMNS, PATTERN, problem_of
+from sbpgmon.config import parse_seconds
+from sbpgmon.errors import QueryFileError
+from sbpgmon.model import TYPES, Column, Kind, Metric, Requirement, Variant
+
+KEYS = frozenset("interval scope role requires missing timeout columns".split())
+_FILE = re.compile(r"^(?P<name>[^.]+)(?:\.(?:pg(?P<major>\d{2})|ext(?P<extension>\d+(?:\.\d+)*)))?\.sql$")
+_COLUMN = re.compile(r"^(\S+)\s+(\S+)\s+(double precision|\S+)(?:\s+(.*?))?(?:\s*\[([^\]]+)\])?$")
+_LACKS = re.compile(r"\bnull\s*::\s*(?:double precision|\w+)\s+(?:as\s+)?\"?(\w+)\"?", re.IGNORECASE)
+_MIN_INTERVAL_SECONDS = 1.0
+_CHOICES = {
+    "scope": ("instance", "database"),
+    "role": ("any", "primary", "standby"),
+    "missing": ("unknown", "zero"),
+}
+_TYPES_OF = {
+    Kind.KEY: {"text", "smallint", "integer", "bigint", "boolean", "oid"},
+    Kind.COUNTER: {"integer", "bigint", "numeric", "double precision"},
+    Kind.GAUGE: {"smallint", "integer", "bigint", "numeric", "real", "double precision"},
+    Kind.INFO: set(TYPES),
+    Kind.RESET: {"timestamptz"},
+}
+
+
+def load_metrics(folder: Path) -> dict[str, Metric]:
+    """All metrics of one folder, by name; raises QueryFileError at the first file that breaks the contract."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*.sql")):
+        files.setdefault(_name(path), []).append(path)
+    return {name: parse_metric(paths) for name, paths in files.items()}
+
+
+def parse_metric(paths: Iterable[Path]) -> Metric:
+    """One metric from the files of its variants; raises QueryFileError with file and line."""
+    headers = sorted(((_variant(p), _header(p)) for p in paths), key=lambda pair: pair[0].rank)
+    _, first = headers[0]
+    for variant, header in headers[1:]:
+        if header.values:
+            line = min(line for line, _ in header.values.values())
+            raise header.fail(line, f"keys stand in the lowest variant only, {first.path.name}")
+        if variant.rank == headers[0][0].rank:
+            raise header.fail(1, f"{first.path.name} is the same variant")
+    name = _name(first.path)
+    if not first.title:
+        raise first.fail(1, "the header does not begin with a line that says what the metric is")
+    columns = _columns(first)
+    line, interval = first.value("interval")
+    interval_seconds = _seconds(first, line, interval)
+    if interval_seconds < _MIN_INTERVAL_SECONDS:
+        raise first.fail(line, f"interval {interval} is shorter than a second")
+    requires = _requires(first)
+    variants = tuple(_with_lacks(variant, header, columns) for variant, header in headers)
+    if any(v.extension_version for v in variants) and not any(r.extension for r in requires):
+        raise first.fail(1, "a variant by extension version (`.ext1.10.sql`) needs `requires: extension NAME`")
+    return Metric(
+        name=name,
+        title=first.title.rstrip("."),
+        description=first.description,
+        interval_seconds=interval_seconds,
+        scope=_choice(first, "scope", "instance"),
+        role=_choice(first, "role", "any"),
+        requires=requires,
+        missing=_choice(first, "missing", "unknown"),
+        timeout_seconds=_seconds(first, *first.value("timeout", "5s")),
+        columns=columns,
+        variants=variants,
+    )
+
+
+def _name(path: Path) -> str:
+    match = _FILE.match(path.name)
+    if match is None:
+        raise QueryFileError(
+            f"{path}:1: the file's name is not NAME.sql, NAME.pgMAJOR.sql or NAME.extVERSION.sql.", "Rename it."
+        )
+    if problem := problem_of(match["name"]):
+        raise QueryFileError(f"{path}:1: {problem}.", "Rename the file.")
+    return match["name"]
+
+
+def _header(path: Path) -> Header:
+    try:
+        return parse_header(path, path.read_text(encoding="utf-8"), KEYS)
+    except (OSError, UnicodeDecodeError) as error:
+        raise QueryFileError(f"{path}:1: cannot be read: {error}.", "It must be a UTF-8 text file.") from None
+
+
+def _variant(path: Path) -> Variant:
+    match = _FILE.match(path.name)
+    assert match is not None  # _name() has looked
+    version = tuple(int(part) for part in (match["extension"] or "").split(".") if part)
+    return Variant(path, "", int(match["major"] or 0), version)
+
+
+def _with_lacks(variant: Variant, header: Header, columns: tuple[Column, ...]) -> Variant:
+    sql = header.sql
+    if ";" in re.sub(r"'(?:[^']|'')*'", "", sql):
+        raise header.fail(1, "the file holds more than one statement", "A metric is one SELECT, without a `;` in it.")
+    lacks = frozenset(_LACKS.findall(sql)) & {c.name for c in columns}
+    for column in columns:
+        if column.name in lacks and column.kind in (Kind.KEY, Kind.RESET):
+            raise header.fail(1, f"the {column.kind} column {column.name} is a constant NULL")
+    return Variant(variant.path, sql, variant.major, variant.extension_version, lacks)
+
+
+def _columns(header: Header) -> tuple[Column, ...]:
+    line, _ = header.value("columns")
+    if not header.columns:
+        raise header.fail(line, "`columns:` lists no column")
+    columns: dict[str, Column] = {}
+    for line, text in header.columns:
+        match = _COLUMN.match(text)
+        if match is None:
+            raise header.fail(line, f"{text!r} is not `name kind type description [unit]`")
+        name, kind, type_, description, unit = match.groups()
+        if not PATTERN.match(name) or len(name) > 59 or name in COLUMNS:
+            raise header.fail(line, f"{name!r} cannot be a column's name here", f"Not: {', '.join(sorted(COLUMNS))}.")
+        if name in columns:
+            raise header.fail(line, f"the column {name} stands twice")
+        if kind not in set(Kind):
+            raise header.fail(line, f"{kind!r} is not a kind: {', '.join(Kind)}")
+        if type_ not in _TYPES_OF[Kind(kind)]:
+            raise header.fail(line, f"a {kind} cannot be {type_!r}: {', '.join(sorted(_TYPES_OF[Kind(kind)]))}")
+        if not description:
+            raise header.fail(line, f"the column {name} has no description")
+        columns[name] = Column(name, Kind(kind), TYPES[type_], description.strip(), unit or "")
+    kinds = {column.kind for column in columns.values()}
+    if not kinds & {Kind.COUNTER, Kind.GAUGE, Kind.INFO}:
+        raise header.fail(line, "there is no counter, gauge or info column: nothing to store")
+    for column in columns.values():
+        if column.kind is Kind.GAUGE and {f"{column.name}_min", f"{column.name}_max"} & columns.keys():
+            raise header.fail(line, f"{column.name}_min and {column.name}_max are made from the gauge {column.name}")
+    return tuple(columns.values())
+
+
+def _requires(header: Header) -> tuple[Requirement, ...]:
+    line, text = header.value("requires", "")
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        words = part.split()
+        if words[0] == "extension" and len(words) in (2, 3):
+            version = words[2] if len(words) == 3 else ""
+            if not re.fullmatch(r"(\d+(\.\d+)*)?", version):
+                raise header.fail(line, f"{version!r} is not an extension's version")
+            found.append(Requirement("", words[1], tuple(int(n) for n in version.split(".") if n)))
+        elif len(words) == 1:
+            found.append(Requirement(role=words[0]))
+        else:
+            raise header.fail(line, f"{part!r} is neither a role nor `extension NAME [VERSION]`")
+    return tuple(found)
+
+
+def _choice(header: Header, key: str, default: str) -> str:
+    line, value = header.value(key, default)
+    if value not in _CHOICES[key]:
+        raise header.fail(line, f"`{key}: {value}` is not one of {', '.join(_CHOICES[key])}")
+    return value
+
+
+def _seconds(header: Header, line: int, text: str) -> float:
+    try:
+        seconds = parse_seconds(text)
+    except ValueError as error:
+        raise header.fail(line, str(error)) from None
+    if seconds <= 0:
+        raise header.fail(line, "a duration must be more than 0")
+    return seconds

@@ -1,0 +1,29 @@
+"""Names that a metric may bear: they become tables, so they must not meet the schema's own."""
+
+from __future__ import annotations
+
+import re
+
+PATTERN = re.compile(r"^[a-z][a-z0-9_]*$")
+MAX_LENGTH = 40
+SUFFIXES = ("_series", "_last", "_staging", "_info", "_raw", "_1m", "_5m", "_1h", "_1d")
+OWN = frozenset(
+    "alembic_version control target metric metric_state snapshot snapshot_log lease statement_text "
+    "statement_text_of last_state event text_staging".split()
+)
+# Columns that every view has, or that facts have.
+COLUMNS = frozenset("time tier target target_id series_id ts quality valid_from valid_to key_hash".split())
+
+
+def problem_of(name: str) -> str | None:
+    """What is wrong with the name of a metric or view, or None."""
+    if not PATTERN.match(name):
+        return f"{name!r} is not a name: lower-case letters, digits and '_', beginning with a letter"
+    if len(name) > MAX_LENGTH:
+        return f"{name!r} has {len(name)} characters; at most {MAX_LENGTH} fit"
+    if name in OWN:
+        return f"{name!r} is a name of the schema's own"
+    for suffix in SUFFIXES:
+        if name.endswith(suffix):
+            return f"{name!r} ends in {suffix!r}, which the schema's own tables end in"
+    return None
