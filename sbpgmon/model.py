@@ -110,7 +110,8 @@ class Metric:
     scope: str
     role: str
     requires: tuple[Requirement, ...]
-    missing: str
+    missing: str  # what an absent row means: zero or unknown
+    nulls: str  # what a NULL counter means: zero or unknown
     timeout_seconds: float
     columns: tuple[Column, ...]
     variants: tuple[Variant, ...]

@@ -2,13 +2,14 @@
 --
 -- Read without the texts, which are fetched once for each statement that is new: a read with 100 MB of texts
 -- writes temporary files and takes twenty times as long. Every entry is read (no LIMIT), since an entry that is
--- missing would look like one that was evicted.
+-- missing would look like one that was evicted. Zeros are sent as NULL, which costs half the time on the server.
 --
 -- interval: 60s
 -- scope: instance
 -- role: any
 -- requires: pg_monitor, extension pg_stat_statements 1.9
 -- missing: zero
+-- nulls: zero
 -- timeout: 10s
 -- columns:
 --   dbid                        key      oid               database in which the statement was executed
@@ -58,30 +59,30 @@ select
   s.userid,
   s.queryid,
   s.toplevel,
-  s.plans,
-  s.total_plan_time,
+  nullif(s.plans, 0) as plans,
+  nullif(s.total_plan_time, 0) as total_plan_time,
   s.calls,
   s.total_exec_time,
   s.rows,
-  s.shared_blks_hit,
-  s.shared_blks_read,
-  s.shared_blks_dirtied,
-  s.shared_blks_written,
-  s.local_blks_hit,
-  s.local_blks_read,
-  s.local_blks_dirtied,
-  s.local_blks_written,
-  s.temp_blks_read,
-  s.temp_blks_written,
-  s.blk_read_time as shared_blk_read_time,
-  s.blk_write_time as shared_blk_write_time,
+  nullif(s.shared_blks_hit, 0) as shared_blks_hit,
+  nullif(s.shared_blks_read, 0) as shared_blks_read,
+  nullif(s.shared_blks_dirtied, 0) as shared_blks_dirtied,
+  nullif(s.shared_blks_written, 0) as shared_blks_written,
+  nullif(s.local_blks_hit, 0) as local_blks_hit,
+  nullif(s.local_blks_read, 0) as local_blks_read,
+  nullif(s.local_blks_dirtied, 0) as local_blks_dirtied,
+  nullif(s.local_blks_written, 0) as local_blks_written,
+  nullif(s.temp_blks_read, 0) as temp_blks_read,
+  nullif(s.temp_blks_written, 0) as temp_blks_written,
+  nullif(s.blk_read_time, 0) as shared_blk_read_time,
+  nullif(s.blk_write_time, 0) as shared_blk_write_time,
   null::double precision as local_blk_read_time,
   null::double precision as local_blk_write_time,
   null::double precision as temp_blk_read_time,
   null::double precision as temp_blk_write_time,
-  s.wal_records,
-  s.wal_fpi,
-  s.wal_bytes::bigint as wal_bytes,
+  nullif(s.wal_records, 0) as wal_records,
+  nullif(s.wal_fpi, 0) as wal_fpi,
+  nullif(s.wal_bytes, 0)::bigint as wal_bytes,
   null::bigint as wal_buffers_full,
   null::bigint as jit_functions,
   null::double precision as jit_generation_time,

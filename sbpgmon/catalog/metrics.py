@@ -12,7 +12,7 @@ from sbpgmon.config import parse_seconds
 from sbpgmon.errors import QueryFileError
 from sbpgmon.model import TYPES, Column, Kind, Metric, Requirement, Variant
 
-KEYS = frozenset("interval scope role requires missing timeout columns".split())
+KEYS = frozenset("interval scope role requires missing nulls timeout columns".split())
 _FILE = re.compile(r"^(?P<name>[^.]+)(?:\.(?:pg(?P<major>\d{2})|ext(?P<extension>\d+(?:\.\d+)*)))?\.sql$")
 _COLUMN = re.compile(r"^(\S+)\s+(\S+)\s+(double precision|\S+)(?:\s+(.*?))?(?:\s*\[([^\]]+)\])?$")
 _LACKS = re.compile(r"\bnull\s*::\s*(?:double precision|\w+)\s+(?:as\s+)?\"?(\w+)\"?", re.IGNORECASE)
@@ -21,6 +21,7 @@ _CHOICES = {
     "scope": ("instance", "database"),
     "role": ("any", "primary", "standby"),
     "missing": ("unknown", "zero"),
+    "nulls": ("unknown", "zero"),
 }
 _TYPES_OF = {
     Kind.KEY: {"text", "smallint", "integer", "bigint", "boolean", "oid"},
@@ -70,6 +71,7 @@ def parse_metric(paths: Iterable[Path]) -> Metric:
         role=_choice(first, "role", "any"),
         requires=requires,
         missing=_choice(first, "missing", "unknown"),
+        nulls=_choice(first, "nulls", "unknown"),
         timeout_seconds=_seconds(first, *first.value("timeout", "5s")),
         columns=columns,
         variants=variants,

@@ -6,7 +6,7 @@ import re
 
 PATTERN = re.compile(r"^[a-z][a-z0-9_]*$")
 MAX_LENGTH = 40
-SUFFIXES = ("_series", "_last", "_staging", "_info", "_raw", "_1m", "_5m", "_1h", "_1d")
+SUFFIXES = ("_series", "_last", "_staging", "_attributes", "_raw", "_1m", "_5m", "_1h", "_1d")
 OWN = frozenset(
     "alembic_version control target metric metric_state snapshot snapshot_log lease statement_text "
     "statement_text_of last_state event text_staging".split()
