@@ -1,0 +1,1 @@
+"""The sample sportsbook, and the PostgreSQL server that it, the tests and the benchmarks run on."""
