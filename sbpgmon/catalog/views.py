@@ -20,13 +20,13 @@ def load_views(folder: Path) -> dict[str, View]:
         if problem := problem_of(name):
             raise QueryFileError(f"{path}:1: {problem}.", "Rename the file.")
         header = parse_header(path, path.read_text(encoding="utf-8"), KEYS)
-        _, needs = header.value("needs")
+        _, needs = header.value("needs", "")
         columns = tuple((text.split()[0], " ".join(text.split()[1:])) for _, text in header.columns)
         views[name] = View(
             name=name,
             title=header.title.rstrip("."),
             description=header.description,
-            needs=tuple(part.strip() for part in needs.split(",")),
+            needs=tuple(part.strip() for part in needs.split(",") if part.strip()),
             columns=columns,
             sql=header.sql,
             path=path,

@@ -1,0 +1,11 @@
+-- Deadlocks by database; any number above 0 is an event.
+--
+-- needs: stat_database
+-- columns:
+--   time       end of the interval
+--   tier       resolution
+--   target     target
+--   datname    database
+--   deadlocks  deadlocks in the interval
+select d.time, d.tier, d.target, d.datname, d.deadlocks
+from monitoring.stat_database as d

@@ -1,0 +1,211 @@
+"""A connection to one target: opened with limits, used only in read-only transactions, without session state."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+from psycopg import conninfo
+
+from sbpgmon.config import Target
+from sbpgmon.errors import ConfigError, TargetError
+
+OLDEST_MAJOR = 14
+APPLICATION_NAME = "sbpgmon"
+LOCK_TIMEOUT_SECONDS = 0.5
+
+
+def parse_dsn(dsn: str, where: str) -> dict[str, Any]:
+    """A DSN's parts; raises ConfigError without showing the DSN, which may hold a password."""
+    try:
+        return conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError as error:
+        reason = str(error).strip().splitlines()[0]
+        for secret in ("password", "://"):
+            if secret in dsn and secret in reason:
+                reason = "libpq does not understand it"
+        raise ConfigError(
+            f"The DSN of {where} does not parse: {reason}.",
+            'Write it as "host=… port=… dbname=… user=…" or postgresql://user@host:port/dbname.',
+        ) from None
+
+
+def safe_dsn(dsn: str, where: str = "the connection") -> str:
+    """The DSN without its password, for people to read."""
+    parts = {k: v for k, v in parse_dsn(dsn, where).items() if k not in ("password", "sslpassword")}
+    return conninfo.make_conninfo("", **parts)
+
+
+def connect_kwargs(connect_timeout_seconds: float) -> dict[str, Any]:
+    """What every connection of ours is opened with; nothing that would stay on a pooled server connection."""
+    return {
+        "autocommit": True,
+        "prepare_threshold": None,
+        "connect_timeout": max(2, round(connect_timeout_seconds)),
+        "application_name": APPLICATION_NAME,
+        "client_encoding": "UTF8",
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+    }
+
+
+class Session:
+    """One target's connection. Use `transaction()` for everything; `close()` or a `with` block ends it."""
+
+    def __init__(self, target: Target, connect_timeout_seconds: float) -> None:
+        """Connects. Raises ConfigError for a DSN that does not parse, TargetError when the server says no."""
+        self.target = target
+        parse_dsn(target.dsn, f"target {target.name}")
+        try:
+            self._conn = psycopg.connect(target.dsn, **connect_kwargs(connect_timeout_seconds))
+        except psycopg.Error as error:
+            raise TargetError(f"Target {target.name}: {explain(error)}.", connection_help(error)) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._conn.close()
+
+    @property
+    def is_broken(self) -> bool:
+        return self._conn.closed or self._conn.broken
+
+    @property
+    def server_version_num(self) -> int:
+        return self._conn.info.server_version
+
+    @property
+    def backend_pid(self) -> int:
+        """As the protocol told it; a pooler tells another one than pg_backend_pid()."""
+        return self._conn.info.backend_pid
+
+    @contextlib.contextmanager
+    def transaction(self, timeout_seconds: float) -> Iterator[tuple[psycopg.Cursor[Any], datetime]]:
+        """A read-only transaction with limits that end with it; yields a cursor and the target's clock.
+
+        Raises TargetError for whatever the server says; the transaction is over in any case.
+        """
+        settings = {
+            "statement_timeout": f"{round(timeout_seconds * 1000)}ms",
+            "lock_timeout": f"{round(LOCK_TIMEOUT_SECONDS * 1000)}ms",
+            "idle_in_transaction_session_timeout": f"{round(timeout_seconds * 1000) + 10_000}ms",
+            "search_path": "pg_catalog",
+            "jit": "off",
+            "TimeZone": "UTC",
+        }
+        calls = ", ".join(f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in settings.items())
+        try:
+            with self._conn.cursor() as cursor:
+                # One round trip: a simple query of two statements.
+                cursor.execute(f"BEGIN READ ONLY; SELECT pg_catalog.clock_timestamp(), {calls}".encode())
+                cursor.nextset()
+                row = cursor.fetchone()
+                assert row is not None
+                yield cursor, row[0].astimezone(UTC)
+                cursor.execute("COMMIT")
+        except psycopg.Error as error:
+            raise TargetError(f"Target {self.target.name}: {explain(error)}.", connection_help(error)) from None
+        finally:
+            if not self.is_broken and self._conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                with contextlib.suppress(psycopg.Error):
+                    self._conn.execute("ROLLBACK")
+
+    def copy_out(self, cursor: psycopg.Cursor[Any], query: str, max_bytes: int) -> tuple[bytes, int]:
+        """Binary COPY of a query into memory: the bytes, and how many rows. Raises TargetError past `max_bytes`."""
+        chunks: list[bytes] = []
+        size = 0
+        with cursor.copy(query.encode()) as copy:
+            for chunk in copy:
+                size += len(chunk)
+                if size > max_bytes:
+                    raise TargetError(
+                        f"Target {self.target.name}: the snapshot is larger than {max_bytes} bytes.",
+                        "Let the query return less, or raise [agent] max_snapshot_bytes.",
+                    )
+                chunks.append(bytes(chunk))
+        return b"".join(chunks), max(cursor.rowcount, 0)
+
+    @contextlib.contextmanager
+    def deadline(self, seconds: float) -> Iterator[None]:
+        """Whatever happens in the block ends after `seconds`: the statement is cancelled, then the socket shut.
+
+        A server that hangs answers neither a cancel nor a timeout of its own; only the socket is ours.
+        """
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            if self.is_broken:
+                return
+            with contextlib.suppress(psycopg.Error, OSError):
+                self._conn.cancel_safe(timeout=2.0)
+            if finished.wait(timeout=2.0):
+                return
+            with contextlib.suppress(psycopg.Error, OSError, ValueError):
+                held = socket.socket(fileno=os.dup(self._conn.fileno()))
+                with held:
+                    held.shutdown(socket.SHUT_RDWR)
+
+        finished = threading.Event()
+        timer = threading.Timer(seconds, expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except TargetError as error:
+            if expired.is_set():
+                raise TargetError(
+                    f"Target {self.target.name}: no answer within {seconds:g} s.",
+                    "See whether the server hangs; [agent] deadline is the limit.",
+                ) from error
+            raise
+        finally:
+            finished.set()
+            timer.cancel()
+
+
+def explain(error: psycopg.Error) -> str:
+    """One line out of a driver's error: the server's words, without the place in our SQL."""
+    text = error.diag.message_primary or str(error)
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    line = lines[-1] if lines and error.diag.message_primary is None else (lines[0] if lines else type(error).__name__)
+    detail = error.diag.message_detail
+    state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
+    return (line.rstrip(".") + (f": {detail.rstrip('.')}" if detail else "") + state)[:500]
+
+
+def connection_help(error: psycopg.Error) -> str:
+    """What to do next, by what went wrong."""
+    text = str(error)
+    for sign, help_ in (
+        ("password authentication failed", "Check the role and its password (~/.pgpass, PGPASSWORD, a service file)."),
+        ("no password supplied", "Give the password in ~/.pgpass, PGPASSWORD or a service file."),
+        ("does not exist", "Check the name; `sbpgmon grants` prints the SQL for the roles."),
+        ("no pg_hba.conf entry", "Let this host and role in by pg_hba.conf."),
+        ("permission denied", "Run the SQL that `sbpgmon grants` prints."),
+        ("statement timeout", "The query took too long; [metrics.NAME] timeout is its limit."),
+        ("too many connections", "The server has no free slot for the agent."),
+        ("remaining connection slots", "The server has no free slot for the agent."),
+        ("starting up", "The server is starting or recovering; try again in a moment."),
+        ("shutting down", "The server is shutting down; the next poll tries again."),
+    ):
+        if sign in text:
+            return help_
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        return "Check that the server runs and that host and port are right."
+    return ""

@@ -1,0 +1,173 @@
+"""The fixed part of the schema as SQLAlchemy metadata: what the migrations must arrive at (`alembic check`)."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Sequence,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, REAL, TIMESTAMP, UUID
+
+SCHEMA = "monitoring"
+metadata = MetaData(schema=SCHEMA)
+_TIME = TIMESTAMP(timezone=True)
+
+control = Table(
+    "control",
+    metadata,
+    Column("only", Boolean, primary_key=True, server_default=text("true"), comment="There is one row"),
+    Column("stop_requested_at", _TIME, comment="Set by a rollback: agents end at once and do not come back"),
+    Column("stop_reason", Text, comment="Who asked, and why"),
+    comment="One row that every agent reads before it writes",
+)
+
+target = Table(
+    "target",
+    metadata,
+    Column("target_id", Integer, Identity(always=True), primary_key=True, comment="Stands in the facts"),
+    Column("name", Text, nullable=False, comment="Name in the configuration"),
+    Column("system_identifier", BigInteger, comment="Of the server that the history is of"),
+    Column("database", Text, comment="Database that the agent connects to"),
+    Column("server_version", Text, comment="Version at the last change"),
+    Column("first_seen", _TIME, nullable=False, server_default=text("now()"), comment="First poll"),
+    Column("texts_read_at", _TIME, comment="When statement texts were last fetched"),
+    UniqueConstraint("name", name="target_name_key"),
+    comment="Databases that are monitored",
+)
+
+metric = Table(
+    "metric",
+    metadata,
+    Column("metric_id", Integer, Identity(always=True), primary_key=True, comment="Stands in the snapshots"),
+    Column("name", Text, nullable=False, comment="Name of the SQL file and of the view"),
+    Column("title", Text, nullable=False, comment="First line of the SQL file"),
+    Column("tier", Text, nullable=False, comment="Finest tier"),
+    Column("missing", Text, nullable=False, comment="What an absent row means: zero or unknown"),
+    Column("interval_seconds", REAL, nullable=False, comment="Interval of the SQL file"),
+    Column("signature", JSONB, nullable=False, comment="Columns: name, kind and type, in the order of the file"),
+    Column("definition_hash", Text, nullable=False, comment="Digest of the header, for upgrades"),
+    Column("table_version", Integer, nullable=False, server_default=text("1"), comment="Rises when a column changes"),
+    UniqueConstraint("name", name="metric_name_key"),
+    comment="Metrics that have tables here",
+)
+
+derived_view = Table(
+    "derived_view",
+    metadata,
+    Column("name", Text, primary_key=True, comment="Name of the SQL file and of the view"),
+    Column("definition_hash", Text, nullable=False, comment="Digest of the file, for upgrades"),
+    comment="Views over the metrics, from queries/views/",
+)
+
+metric_state = Table(
+    "metric_state",
+    metadata,
+    Column("target_id", Integer, nullable=False),
+    Column("metric_id", Integer, nullable=False),
+    Column("last_slot", BigInteger, nullable=False, comment="Slot of the last snapshot, good or not"),
+    Column("last_ts", _TIME, nullable=False, comment="Time of the last snapshot, good or not"),
+    Column("last_status", String(12), nullable=False, comment="Status of the last snapshot"),
+    Column("last_error", String(400), comment="Error of the last snapshot"),
+    Column("snapshot_id", BigInteger, comment="Last good snapshot: what M_last holds"),
+    Column("snapshot_ts", _TIME, comment="Time of the last good snapshot"),
+    Column("snapshot_target_time", _TIME, comment="The same by the target's clock"),
+    Column("snapshot_rows", Integer, comment="Rows of the last good snapshot"),
+    Column("snapshot_duration_seconds", REAL, comment="Time that the last good snapshot took"),
+    Column("postmaster_start_time", _TIME, comment="At the last good snapshot: a change makes a reset possible"),
+    Column("checkpointer_start_time", _TIME, comment="Changes with a crash recovery too"),
+    Column("timeline", Integer, comment="Changes with a promotion"),
+    Column("is_standby", Boolean, comment="Primary or standby"),
+    Column("lacks", JSONB, nullable=False, server_default=text("'{}'"), comment="Column -> until when it was lacking"),
+    PrimaryKeyConstraint("target_id", "metric_id", name="metric_state_pkey"),
+    comment="Where each metric of each target stands",
+)
+
+# Emptied by a crash of the store, like the M_last tables: tells whether they can be trusted.
+last_state = Table(
+    "last_state",
+    metadata,
+    Column("target_id", Integer, nullable=False),
+    Column("metric_id", Integer, nullable=False),
+    Column("snapshot_id", BigInteger, nullable=False, comment="Snapshot whose counters M_last holds"),
+    PrimaryKeyConstraint("target_id", "metric_id", name="last_state_pkey"),
+    prefixes=["UNLOGGED"],
+    comment="Which snapshot the unlogged M_last tables hold",
+)
+
+snapshot_id = Sequence("snapshot_snapshot_id_seq", metadata=metadata)
+
+snapshot_log = Table(
+    "snapshot_log",
+    metadata,
+    Column("ts", _TIME, nullable=False, comment="Time of the reading; joins the facts"),
+    Column("snapshot_id", BigInteger, nullable=False),
+    Column("slot", BigInteger, nullable=False, comment="Slot of the metric's grid"),
+    Column("target_id", Integer, nullable=False),
+    Column("metric_id", Integer, nullable=False),
+    Column("interval_seconds", REAL, comment="Since the last good snapshot; NULL for a baseline"),
+    Column("nominal_interval_seconds", REAL, comment="Configured interval"),
+    Column("skew_seconds", REAL, comment="The target's clock less the agent's"),
+    Column("duration_seconds", REAL, comment="Time that the reading took"),
+    Column("rows", Integer, comment="Rows that were read"),
+    Column("facts", Integer, comment="Rows that were stored"),
+    Column("bytes", Integer, comment="Bytes that were read"),
+    Column("quality", SmallInteger, comment="0 good; bits: 1 partial, 2 unknown (a baseline), 4 gap"),
+    Column("status", String(12), nullable=False, comment="ok, error, unreachable or skipped"),
+    Column("error", String(400)),
+    Index("snapshot_log_metric_target_ts", "metric_id", "target_id", "ts"),
+    postgresql_partition_by="RANGE (ts)",
+    comment="Every snapshot, also when it failed; read it through the view snapshot",
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("target_id", Integer, primary_key=True, autoincrement=False),
+    Column("holder", Text, nullable=False, comment="host:pid:random of the agent"),
+    Column("expires_at", _TIME, nullable=False),
+    comment="Which agent polls a target; one at a time",
+)
+
+statement_text = Table(
+    "statement_text",
+    metadata,
+    Column("text_id", Integer, Identity(always=True), primary_key=True),
+    Column("text_hash", UUID, nullable=False, comment="MD5 of the text"),
+    Column("query", Text, nullable=False, comment="Normalized; literals of utility statements are taken out"),
+    UniqueConstraint("text_hash", name="statement_text_hash_key"),
+    comment="Statement texts, each once",
+)
+
+statement_text_of = Table(
+    "statement_text_of",
+    metadata,
+    Column("series_id", Integer, primary_key=True, autoincrement=False, comment="Of stat_statements_series"),
+    Column("target_id", Integer, nullable=False),
+    Column("text_id", Integer, nullable=False),
+    Index("statement_text_of_target", "target_id"),
+    comment="Which text a series of stat_statements has",
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("event_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("ts", _TIME, nullable=False, server_default=text("clock_timestamp()")),
+    Column("target_id", Integer),
+    Column("kind", Text, nullable=False, comment="identity, restart, crash, failover, baseline, rebuilt, spool"),
+    Column("detail", Text, nullable=False),
+    comment="What happened to the targets and to the history itself",
+)
