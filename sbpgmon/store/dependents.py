@@ -6,11 +6,14 @@ part of (a rule is part of its view, a member part of its extension).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import Connection
-from psycopg.rows import tuple_row
+from psycopg import Connection, errors
+
+from sbpgmon.errors import SchemaGoneError
+from sbpgmon.store.preflight import SCHEMA, own_schema, rows, set_local
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +25,27 @@ class Dependent:
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """What a rollback would take away. `rows` is an estimate; `locks_available` is the least there is."""
+
+    relations: Mapping[str, int]  # kind in the plural -> number of them; kinds that are there
+    rows: int
+    total_bytes: int
+    locks_needed: int
+    locks_available: int
+    outside: tuple[Dependent, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Closure:
-    """All that goes: how many objects (each is locked once), and those of them that are not the schema's own."""
+    """All that goes: how many objects (each is locked once), and which of them are not the schema's own."""
 
     objects: int
     outside: tuple[Dependent, ...]
 
 
 # `gone` is the closure. A column (objsubid > 0) goes alone; a whole object takes all its columns along.
-# `part` says what a member of it is part of, in the catalog's words: automatic, internal, partition, extension.
+# `part`: what a member of it is part of, in the catalog's words automatic, internal, partition, extension.
 # `outside`: what lies in another schema, or, having no schema (a trigger, a default, a publication's
 # membership), is part of anything that is not the schema's own, or of nothing at all (a cast).
 # Reported is the outermost of these: the view, not its rule and its row type; but each table by its name.
@@ -108,23 +123,79 @@ SELECT (SELECT count(DISTINCT (classid, objid)) FROM gone),
              FROM reported ORDER BY 1)
 """
 
+_RELATIONS = """
+SELECT CASE WHEN relispartition AND relkind <> 'I' AND relkind <> 'i' THEN 'partitions'
+            WHEN relkind IN ('r', 'p') THEN 'tables' WHEN relkind IN ('i', 'I') THEN 'indexes'
+            WHEN relkind = 'v' THEN 'views' WHEN relkind = 'm' THEN 'materialized views'
+            WHEN relkind = 'S' THEN 'sequences' WHEN relkind = 'f' THEN 'foreign tables'
+            ELSE 'composite types' END,
+       count(*),
+       -- A table that was never analyzed has no estimate in the catalog, but the statistics have one.
+       coalesce(sum(greatest(reltuples, pg_stat_get_live_tuples(oid), 0)) FILTER (WHERE relkind IN ('r', 'm')),
+                0)::bigint
+FROM pg_class WHERE relnamespace = %s GROUP BY 1 ORDER BY 2 DESC, 1
+"""
+# The exact size opens each table and so waits behind whoever drops one; the estimate never waits.
+_BYTES = """
+SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint
+FROM pg_class WHERE relnamespace = %s AND relkind IN ('r', 'm', 'S')
+"""
+_ESTIMATED_BYTES = """
+SELECT coalesce(sum(relpages::bigint * current_setting('block_size')::int), 0)::bigint
+FROM pg_class WHERE relnamespace = %s
+"""
+_LOCKS = """
+SELECT current_setting('max_locks_per_transaction')::bigint
+     * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)
+"""
+
+
+def survey(conn: Connection[Any]) -> Survey:
+    """What `remove` would take away. Waits for no lock.
+
+    Raises SchemaGoneError when there is no schema, SchemaMismatchError when it is not ours.
+    """
+    schema_oid = present_schema(conn)
+    with conn.transaction():
+        counted = rows(conn, _RELATIONS, (schema_oid,))
+        gone = closure(conn, schema_oid)
+        [(locks_available,)] = rows(conn, _LOCKS)
+    try:
+        with conn.transaction():
+            set_local(conn, lock_timeout="200ms")
+            [(total_bytes,)] = rows(conn, _BYTES, (schema_oid,))
+    except errors.LockNotAvailable:
+        [(total_bytes,)] = rows(conn, _ESTIMATED_BYTES, (schema_oid,))
+    return Survey(
+        relations={kind: number for kind, number, _ in counted},
+        rows=sum(estimate for _, _, estimate in counted),
+        total_bytes=total_bytes,
+        locks_needed=gone.objects + 3,  # and the transaction itself
+        locks_available=locks_available,
+        outside=gone.outside,
+    )
+
 
 def closure(conn: Connection[Any], schema_oid: int) -> Closure:
     """What dropping the schema with this OID takes with it; the schema itself is one of `objects`.
 
     Runs in the transaction at hand and leaves it as it was. Raises psycopg errors.
     """
-    with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
+    with conn.transaction():
         # Names are shown in full when nothing but the catalog is visible; the walk is never worth a JIT.
-        old = cursor.execute(
-            "SELECT current_setting('search_path'), current_setting('jit'),"
-            " set_config('search_path', 'pg_catalog', true), set_config('jit', 'off', true)"
-        ).fetchone()
-        row = cursor.execute(_CLOSURE, {"schema": schema_oid}).fetchone()
-        assert old is not None
-        assert row is not None
-        cursor.execute(
-            "SELECT set_config('search_path', %s, true), set_config('jit', %s, true)", (old[0], old[1])
-        )
-    objects, kinds, descriptions = row
+        [(search_path, jit)] = rows(conn, "SELECT current_setting('search_path'), current_setting('jit')")
+        set_local(conn, search_path="pg_catalog", jit="off")
+        [(objects, kinds, descriptions)] = rows(conn, _CLOSURE, {"schema": schema_oid})
+        set_local(conn, search_path=search_path, jit=jit)
     return Closure(objects, tuple(Dependent(*pair) for pair in zip(kinds, descriptions, strict=True)))
+
+
+def present_schema(conn: Connection[Any]) -> int:
+    """The OID of our schema. Raises SchemaGoneError without one, SchemaMismatchError if it is not ours."""
+    schema_oid = own_schema(conn)
+    if schema_oid is None:
+        raise SchemaGoneError(
+            f"There is no schema {SCHEMA} in database {conn.info.dbname}: nothing to remove.",
+            "If it should be there, check which database [store] dsn names.",
+        )
+    return schema_oid

@@ -26,6 +26,12 @@ def rows(
         return cursor.execute(query.encode(), arguments, prepare=False).fetchall()
 
 
+def set_local(conn: Connection[Any], **settings: str) -> None:
+    """Settings until the transaction at hand ends."""
+    calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
+    rows(conn, f"SELECT {calls}", [text for pair in settings.items() for text in pair])
+
+
 def own_schema(conn: Connection[Any]) -> int | None:
     """The OID of our schema, or None when there is no schema `monitoring`.
 
