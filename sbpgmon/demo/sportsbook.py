@@ -6,7 +6,9 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from sbpgmon.present.grants import grants_sql
 
 DATABASE = "sportsbook"
 TENANTS = 8
@@ -29,8 +31,12 @@ def load(superuser_dsn: str, *, database: str = DATABASE) -> str:
 
 
 def create_roles(superuser_dsn: str) -> None:
-    """Creates sbpgmon_reader, sbpgmon_owner and grafana_reader for the database of the DSN."""
-    _run(superuser_dsn, _read("roles.sql"))
+    """Creates sbpgmon_reader, sbpgmon_owner and grafana_reader as `sbpgmon grants` says.
+
+    They are for the database of the DSN. They get no passwords: the demo's server trusts its socket, which only we can reach.
+    """
+    database = str(conninfo_to_dict(superuser_dsn)["dbname"])
+    _run(superuser_dsn, grants_sql(database).encode())
 
 
 def _read(name: str) -> bytes:

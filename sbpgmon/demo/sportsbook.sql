@@ -188,7 +188,7 @@ insert into app.wallets (tenant_id, user_id, balance_cents)
 select tenant_id, user_id, 0 from app.users;
 
 insert into app.ledger (tenant_id, user_id, bet_id, kind, amount_cents, booked_at)
-select tenant_id, user_id, null, 'deposit', 1000000, created_at from app.users
+select tenant_id, user_id, null, 'deposit', 100000000, created_at from app.users
 union all
 select tenant_id, user_id, bet_id, 'stake', -stake_cents, placed_at from app.bets
 union all

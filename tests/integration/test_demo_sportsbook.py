@@ -24,7 +24,7 @@ def test_wallets_are_the_sum_of_the_ledger(cluster: Cluster) -> None:
     with psycopg.connect(cluster.dsn(sportsbook.DATABASE)) as connection:
         row = connection.execute(
             "select count(*) from app.wallets natural left join"
-            " (select tenant_id, user_id, sum(amount_cents) as booked from app.ledger group by 1, 2) as ledger"
+            " (select tenant_id, user_id, sum(amount_cents) as booked from app.ledger group by 1, 2) as l"
             " where balance_cents is distinct from booked"
         ).fetchone()
     assert row == (0,)
