@@ -2,12 +2,13 @@
 
 from alembic import context
 
-from sbpgmon.store.tables import SCHEMA, metadata
+from sbpgmon.store.schema import SCHEMA
+from sbpgmon.store.tables import metadata
 
 _FIXED = {table.name for table in metadata.tables.values()}
 
 
-def include_name(name: str | None, type_: str, parent_names: dict[str, str | None]) -> bool:
+def include_name(name: str | None, type_: str, parent_names: object) -> bool:  # noqa: ARG001
     """The fixed tables of our schema alone: metric tables follow the catalog, partitions the calendar."""
     if type_ == "schema":
         return name == SCHEMA

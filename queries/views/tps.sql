@@ -18,7 +18,6 @@ select
   (d.xact_commit + d.xact_rollback) / nullif(s.interval_seconds, 0)::double precision as tps,
   d.xact_rollback::double precision / nullif(d.xact_commit + d.xact_rollback, 0) as rollback_ratio
 from monitoring.stat_database as d
-join monitoring.target as t on t.name = d.target
 join monitoring.metric as m on m.name = 'stat_database'
 left join monitoring.snapshot_log as s
-  on s.metric_id = m.metric_id and s.target_id = t.target_id and s.ts = d.time
+  on s.metric_id = m.metric_id and s.target_id = d.target_id and s.ts = d.time

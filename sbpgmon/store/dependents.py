@@ -131,8 +131,8 @@ SELECT CASE WHEN relispartition AND relkind <> 'I' AND relkind <> 'i' THEN 'part
             ELSE 'composite types' END,
        count(*),
        -- A table that was never analyzed has no estimate in the catalog, but the statistics have one.
-       coalesce(sum(greatest(reltuples, pg_stat_get_live_tuples(oid), 0)) FILTER (WHERE relkind IN ('r', 'm')),
-                0)::bigint
+       coalesce(sum(greatest(reltuples, pg_stat_get_live_tuples(oid), 0))
+                FILTER (WHERE relkind IN ('r', 'm')), 0)::bigint
 FROM pg_class WHERE relnamespace = %s GROUP BY 1 ORDER BY 2 DESC, 1
 """
 # The exact size opens each table and so waits behind whoever drops one; the estimate never waits.

@@ -37,8 +37,8 @@ _HOLDERS = """
 SELECT CASE WHEN l.pid IS NULL THEN 'a prepared transaction (see pg_prepared_xacts)'
             ELSE format('pid %%s (%%s)', l.pid, concat_ws(', ',
                  coalesce(nullif(a.application_name, ''), a.backend_type), 'role ' || a.usename, a.state,
-                 'query started ' || to_char(a.query_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')))
-            END,
+                 'query started '
+                 || to_char(a.query_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))) END,
        coalesce(a.backend_type = 'autovacuum worker', false)
 FROM (SELECT DISTINCT l.pid FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
       LEFT JOIN pg_class t ON t.reltoastrelid = c.oid
@@ -230,8 +230,8 @@ def _too_many_locks(conn: Connection[Any], schema_oid: int) -> RollbackFailedErr
     return RollbackFailedError(
         f"The server's lock table is too small to drop {needed} objects at once (out of shared memory).",
         f"Raise max_locks_per_transaction from {now} to {2 * now} and restart the server, or drop the"
-        " partitions first, in psql: SELECT format('DROP TABLE %s', oid::regclass) FROM pg_class WHERE relispartition"
-        f" AND relkind = 'r' AND relnamespace = '{SCHEMA}'::regnamespace \\gexec",
+        " partitions first, in psql: SELECT format('DROP TABLE %s', oid::regclass) FROM pg_class"
+        f" WHERE relispartition AND relkind = 'r' AND relnamespace = '{SCHEMA}'::regnamespace \\gexec",
     )
 
 

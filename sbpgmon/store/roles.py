@@ -23,7 +23,8 @@ SELECT DISTINCT format('REVOKE ALL ON DATABASE %%I FROM %%I', b.datname, pg_get_
 FROM pg_database b CROSS JOIN LATERAL aclexplode(b.datacl) a WHERE a.grantee = %s
 """
 _REST = """
-SELECT format('it owns or was granted %%s in %%s', count(*), coalesce('database ' || b.datname, 'the cluster'))
+SELECT format('it owns or was granted %%s in %%s', count(*),
+              coalesce('database ' || b.datname, 'the cluster'))
 FROM pg_shdepend s LEFT JOIN pg_database b ON b.oid = s.dbid
 WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = %s
 GROUP BY b.datname ORDER BY b.datname

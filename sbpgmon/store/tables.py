@@ -21,7 +21,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, REAL, TIMESTAMP, UUID
 
-SCHEMA = "monitoring"
+from sbpgmon.store.schema import SCHEMA
+
 metadata = MetaData(schema=SCHEMA)
 _TIME = TIMESTAMP(timezone=True)
 

@@ -1,0 +1,94 @@
+"""The connection to the store: opened on demand, without session state, its errors translated."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.rows import dict_row
+
+from sbpgmon.errors import SbpgmonError, SchemaGoneError, StoreError, StoreRefusedError
+from sbpgmon.sources.session import connect_kwargs, connection_help, explain, parse_dsn
+from sbpgmon.store.schema import SCHEMA
+
+_LOCAL = {
+    "statement_timeout": "60s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "60s",
+    "search_path": "pg_catalog",
+    "TimeZone": "UTC",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+}
+GONE = f"The schema {SCHEMA} is not in the store."
+GONE_WAY_OUT = "If it was removed on purpose, nothing is to be done; else run `sbpgmon init`."
+
+
+class StoreConnection:
+    """One connection to the store. Raises StoreError and its kin for whatever goes wrong."""
+
+    def __init__(self, dsn: str, connect_timeout_seconds: float = 5.0) -> None:
+        parse_dsn(dsn, "the store")
+        self._dsn = dsn
+        self._timeout = connect_timeout_seconds
+        self._conn: psycopg.Connection[Any] | None = None
+
+    @property
+    def raw(self) -> psycopg.Connection[Any]:
+        """The open connection, in autocommit; opened anew after it broke."""
+        if self._conn is None or self._conn.closed or self._conn.broken:
+            with translated():
+                self._conn = psycopg.connect(self._dsn, **connect_kwargs(self._timeout))
+        return self._conn
+
+    def open(self) -> psycopg.Connection[Any]:
+        """A connection of its own, not in autocommit; the caller closes it."""
+        with translated():
+            return psycopg.connect(self._dsn, **connect_kwargs(self._timeout) | {"autocommit": False})
+
+    def close(self) -> None:
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None
+
+    @contextlib.contextmanager
+    def transaction(self, **settings: str) -> Iterator[psycopg.Connection[Any]]:
+        """A transaction with limits that end with it: all of it is there, or nothing."""
+        conn = self.raw
+        with translated(), conn.transaction():
+            calls = ", ".join(f"set_config('{k}', '{v}', true)" for k, v in (_LOCAL | settings).items())
+            conn.execute(f"SELECT {calls}".encode())
+            yield conn
+
+    def query(self, sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> list[dict[str, Any]]:
+        """Rows as dictionaries, read in a read-only transaction."""
+        with self.transaction(transaction_read_only="on") as conn, conn.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(sql.encode(), params).fetchall()
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turns the driver's errors into ours."""
+    try:
+        yield
+    except SbpgmonError:
+        raise
+    except (pg.InvalidSchemaName, pg.UndefinedTable) as error:
+        raise SchemaGoneError(f"{GONE} ({explain(error)})", GONE_WAY_OUT) from None
+    except pg.ReadOnlySqlTransaction as error:
+        raise StoreRefusedError(
+            f"The store is read-only: {explain(error)}.", "Use a primary, and a role that may write."
+        ) from None
+    except pg.DiskFull as error:
+        raise StoreError(
+            f"The store's disk is full: {explain(error)}.", "Make room; readings wait in the spool until then."
+        ) from None
+    except pg.InsufficientPrivilege as error:
+        raise StoreRefusedError(
+            f"The store refuses: {explain(error)}.", f"Use the role that owns {SCHEMA}; `sbpgmon grants` prints it."
+        ) from None
+    except psycopg.Error as error:
+        raise StoreError(f"The store: {explain(error)}.", connection_help(error)) from None

@@ -1,0 +1,219 @@
+"""The set-based SQL that turns a reading in staging into facts: one generator, for every metric.
+
+Parameters: target_id, ts, since (the target's clock at the last good snapshot, or NULL), restarted (a new
+postmaster start, crash recovery, timeline or role: a reset is possible), counts (series that are new began after
+the last good snapshot), baseline (there is no last good snapshot), gap (the GAP bit or 0).
+
+The rules are those of section 7 of the design:
+- a reset is certain when the row's reset column moved or a counter fell; the delta is then what has been counted
+  since, PARTIAL, when the reset is known to lie within the interval; else it is UNKNOWN;
+- a possible reset (`restarted`) leaves an ordinary difference, PARTIAL;
+- a new series counts in full when it is known to have begun within the interval; else it is UNKNOWN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sbpgmon.model import PARTIAL, UNKNOWN, Column, Metric
+from sbpgmon.store.ddl import key_hash, listed, names_of, quote
+
+_TARGET = "%(target_id)s::integer"
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """What the writer runs for one reading, in this order. None: not for this metric."""
+
+    copy: str  # bytes -> staging
+    doubles: str | None  # rows whose keys another row has too
+    difference: str | None  # known series: returns fresh, changed, moved, stored
+    add_series: str  # identities that are new
+    add_fresh: str | None  # last counters and facts of series that are new: returns stored
+    drop_absent: str | None  # series that are gone are new when they come back
+    gauges: str | None  # facts of a metric without counters: returns stored
+    attributes: str | None  # info columns that changed
+    rebuild: str | None  # staging -> last counters, nothing else: after a crash of the store
+
+
+def statements_for(metric: Metric, columns: Iterable[str], lacks: Iterable[str] = ()) -> Statements:
+    """The statements for a reading that has these columns, in the order of its bytes.
+
+    A column of the metric that the reading does not have, or that the server lacks, is stored as NULL.
+    """
+    order = list(columns)
+    names = names_of(metric)
+    counters = tuple(c for c in metric.counters if c.name in order)
+    gauges = tuple(c for c in metric.gauges if c.name in order)
+    resets = tuple(c for c in metric.resets if c.name in order)
+    asked = tuple(c for c in counters if c.name not in set(lacks))
+    same = " AND ".join(f"x.{quote(k.name)} = s.{quote(k.name)}" for k in metric.keys) or "true"
+    copy = f"COPY {names.staging} ({', '.join(map(quote, order))}) FROM STDIN (FORMAT binary)"
+    hashed = key_hash(metric, "s.", _TARGET)
+    by_hash = f"x.key_hash = {hashed}"
+    keys = "".join(f"{quote(k.name)}, " for k in metric.keys)
+    s_keys = "".join(f"s.{quote(k.name)}, " for k in metric.keys)
+    absent = f"NOT EXISTS (SELECT FROM {names.last} AS x WHERE x.target_id = {_TARGET} AND {same})"
+    add_series = (
+        f"INSERT INTO {names.series} (target_id, {keys}first_seen)\n"
+        f"SELECT {_TARGET}, {s_keys}%(ts)s FROM {names.staging} AS s\n"
+        f"WHERE {absent + ' AND ' if metric.counters else ''}"
+        f"NOT EXISTS (SELECT FROM {names.series} AS x WHERE {by_hash})"
+    )
+    attributes = _attributes(metric, order, same) if metric.infos else None
+    if not metric.counters:
+        distinct = f"count(DISTINCT ({listed(metric.keys)}))" if metric.keys else "least(count(*), 1)"
+        stored = None
+        if metric.gauges:
+            picked = ", ".join(f"s.{quote(c.name)}" for c in gauges)
+            stored = (
+                f"WITH stored AS (INSERT INTO {names.facts} (ts, series_id, target_id, quality, {listed(gauges)})\n"
+                f"SELECT %(ts)s, x.series_id, x.target_id, %(gap)s, {picked}\n"
+                f"FROM {names.staging} AS s JOIN {names.series} AS x ON x.target_id = {_TARGET} AND {same}\n"
+                "ORDER BY x.series_id RETURNING 1)\nSELECT count(*) FROM stored"
+            )
+        return Statements(
+            copy=copy, doubles=f"SELECT count(*) - {distinct} FROM {names.staging}", difference=None,
+            add_series=add_series, add_fresh=None, drop_absent=None, gauges=stored, attributes=attributes, rebuild=None,
+        )  # fmt: skip
+    fresh = (
+        f"SELECT x.series_id, s.* FROM {names.staging} AS s JOIN {names.series} AS x ON {by_hash}\n"
+        f"WHERE NOT EXISTS (SELECT FROM {names.last} AS l WHERE l.series_id = x.series_id)"
+    )
+    held = (*metric.keys, *counters, *resets)
+    keep = (
+        f"INSERT INTO {names.last} (series_id, target_id, {listed(held)})\n"
+        f"SELECT series_id, {_TARGET}, {listed(held)} FROM fresh"
+    )
+    return Statements(
+        copy=copy,
+        doubles=None,
+        difference=_difference(metric, counters, gauges, resets, asked, same),
+        add_series=add_series,
+        add_fresh=_add_fresh(metric, counters, gauges, resets, asked, fresh, keep),
+        drop_absent=(
+            f"DELETE FROM {names.last} AS x WHERE x.target_id = {_TARGET}\n"
+            f"AND NOT EXISTS (SELECT FROM {names.staging} AS s WHERE {same})"
+        ),
+        gauges=None,
+        attributes=attributes,
+        rebuild=f"WITH fresh AS MATERIALIZED ({fresh})\n{keep}",
+    )
+
+
+def _difference(
+    metric: Metric,
+    counters: tuple[Column, ...],
+    gauges: tuple[Column, ...],
+    resets: tuple[Column, ...],
+    asked: tuple[Column, ...],
+    same: str,
+) -> str:
+    names = names_of(metric)
+    on = same.replace("x.", "l.")
+    moving = (*counters, *resets)
+    changed = " OR ".join(f"s.{quote(c.name)} IS DISTINCT FROM l.{quote(c.name)}" for c in moving)
+    fell = " OR ".join(f"{_zero('s', c)} < {_zero('l', c)}" for c in counters)
+    moved_reset = " OR ".join(f"s.{quote(c.name)} IS DISTINCT FROM l.{quote(c.name)}" for c in resets) or "false"
+    pair = [
+        *(f"s.{quote(c.name)} AS {quote('n_' + c.name)}" for c in (*counters, *gauges, *resets)),
+        *(f"{_zero('s', c)} - {_zero('l', c)} AS {quote('d_' + c.name)}" for c in counters),
+    ]
+    # A gauge is stored at every reading; a counter only where it moved.
+    where = "" if gauges else f"WHERE l.series_id IS NULL OR {changed}\n"
+    sets = ", ".join(f"{quote(c.name)} = p.{quote('n_' + c.name)}" for c in moving)
+    values = ", ".join(
+        f"CASE WHEN is_unknown THEN NULL WHEN is_reset THEN nullif({quote('n_' + c.name)}, 0) "
+        f"ELSE nullif({quote('d_' + c.name)}, 0) END"
+        for c in counters
+    )
+    values += "".join(f", {quote('n_' + c.name)}" for c in gauges)
+    return (
+        f"WITH pair AS MATERIALIZED (\n"
+        f"SELECT l.series_id, ({changed}) AS changed, ({fell}) AS fell, ({moved_reset}) AS moved_reset, "
+        f"{', '.join(pair)}\n"
+        f"FROM {names.staging} AS s LEFT JOIN {names.last} AS l ON l.target_id = {_TARGET} AND {on}\n{where}),\n"
+        f"moved AS (UPDATE {names.last} AS l SET {sets} FROM pair AS p\n"
+        f"WHERE l.series_id = p.series_id AND l.target_id = {_TARGET} AND p.changed RETURNING 1),\n"
+        f"stored AS (INSERT INTO {names.facts} (ts, series_id, target_id, quality, "
+        f"{listed((*counters, *gauges))})\n"
+        f"SELECT %(ts)s, series_id, {_TARGET}, (%(gap)s::integer "
+        f"+ CASE WHEN is_unknown THEN {UNKNOWN} ELSE 0 END "
+        f"+ CASE WHEN is_reset OR %(restarted)s THEN {PARTIAL} ELSE 0 END)::smallint, {values}\n"
+        f"FROM (SELECT *, (fell OR moved_reset) AS is_reset, "
+        f"((fell OR moved_reset) AND NOT (fell OR %(restarted)s OR {_since(resets, 'n_')})"
+        f"{_nulls(metric, asked, 'n_')}) AS is_unknown\n"
+        f"FROM pair WHERE series_id IS NOT NULL) AS judged\n"
+        f"ORDER BY series_id RETURNING 1)\n"
+        "SELECT (SELECT count(*) FROM pair WHERE series_id IS NULL), "
+        "(SELECT count(*) FROM pair WHERE series_id IS NOT NULL AND changed), "
+        "(SELECT count(*) FROM moved), (SELECT count(*) FROM stored)"
+    )
+
+
+def _add_fresh(
+    metric: Metric,
+    counters: tuple[Column, ...],
+    gauges: tuple[Column, ...],
+    resets: tuple[Column, ...],
+    asked: tuple[Column, ...],
+    fresh: str,
+    keep: str,
+) -> str:
+    names = names_of(metric)
+    values = ", ".join(f"CASE WHEN is_known THEN nullif({quote(c.name)}, 0) END" for c in counters)
+    values += "".join(f", {quote(c.name)}" for c in gauges)
+    # A first snapshot is a baseline: a row for each of its series would say nothing but that.
+    where = "" if gauges else "\nWHERE NOT %(baseline)s"
+    known = f"(%(counts)s OR {_since(resets, '')})" + (
+        f" AND NOT (false{_nulls(metric, asked, '')})" if metric.nulls == "unknown" else ""
+    )
+    return (
+        f"WITH fresh AS MATERIALIZED ({fresh}),\nkept AS ({keep}),\n"
+        f"stored AS (INSERT INTO {names.facts} (ts, series_id, target_id, quality, "
+        f"{listed((*counters, *gauges))})\n"
+        f"SELECT %(ts)s, series_id, {_TARGET}, "
+        f"(%(gap)s::integer + CASE WHEN is_known THEN 0 ELSE {UNKNOWN} END)::smallint, {values}\n"
+        f"FROM (SELECT *, ({known}) AS is_known FROM fresh) AS judged{where}\n"
+        "ORDER BY series_id RETURNING 1)\nSELECT count(*) FROM stored"
+    )
+
+
+def _attributes(metric: Metric, order: list[str], same: str) -> str:
+    names = names_of(metric)
+    infos = tuple(c for c in metric.infos if c.name in order)
+    differs = " OR ".join(f"a.{quote(c.name)} IS DISTINCT FROM n.{quote(c.name)}" for c in infos) or "false"
+    picked = "".join(f", s.{quote(c.name)}" for c in infos)
+    return (
+        f"WITH now AS MATERIALIZED (SELECT x.series_id, x.target_id{picked} FROM {names.staging} AS s "
+        f"JOIN {names.series} AS x ON x.target_id = {_TARGET} AND {same}),\n"
+        f"closed AS (UPDATE {names.attributes} AS a SET valid_to = %(ts)s FROM now AS n\n"
+        f"WHERE a.series_id = n.series_id AND a.valid_to = 'infinity' AND ({differs}) RETURNING a.series_id)\n"
+        f"INSERT INTO {names.attributes} (series_id, target_id, valid_from{''.join(', ' + quote(c.name) for c in infos)})\n"
+        f"SELECT n.series_id, n.target_id, %(ts)s{''.join(', n.' + quote(c.name) for c in infos)} FROM now AS n\n"
+        f"WHERE n.series_id IN (SELECT series_id FROM closed) OR NOT EXISTS (\n"
+        f"SELECT FROM {names.attributes} AS a WHERE a.series_id = n.series_id AND a.valid_to = 'infinity')"
+    )
+
+
+def _zero(alias: str, column: Column) -> str:
+    return f"coalesce({alias}.{quote(column.name)}, 0)"
+
+
+def _since(resets: tuple[Column, ...], prefix: str) -> str:
+    """That the reset column lies within the interval."""
+    return (
+        " OR ".join(f"coalesce({quote(prefix + c.name)} > %(since)s::timestamptz, false)" for c in resets)
+        if resets
+        else "false"
+    )
+
+
+def _nulls(metric: Metric, asked: tuple[Column, ...], prefix: str) -> str:
+    """That a counter was NULL, where NULL does not mean zero."""
+    if metric.nulls == "zero" or not asked:
+        return ""
+    return f" OR num_nulls({', '.join(quote(prefix + c.name) for c in asked)}) > 0"
+
+

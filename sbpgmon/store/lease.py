@@ -1,0 +1,61 @@
+"""One agent polls a target at a time: a row with an expiry, which also lets a second agent stand by."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from sbpgmon.errors import SchemaGoneError
+from sbpgmon.store.schema import SCHEMA
+
+
+def new_holder() -> str:
+    """A name for this agent that no other has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+def target_ids(conn: psycopg.Connection[Any], names: Sequence[str]) -> dict[str, int]:
+    """The numbers of the targets; makes those that are new (by anti-join: ON CONFLICT would burn identities)."""
+    conn.execute(
+        f"INSERT INTO {SCHEMA}.target (name) SELECT n FROM unnest(%s::text[]) AS n "
+        f"WHERE NOT EXISTS (SELECT FROM {SCHEMA}.target AS t WHERE t.name = n)".encode(),
+        (list(names),),
+    )
+    rows = conn.execute(f"SELECT name, target_id FROM {SCHEMA}.target WHERE name = ANY(%s)".encode(), (list(names),))
+    return dict(rows.fetchall())
+
+
+def take(conn: psycopg.Connection[Any], ids: Sequence[int], holder: str, seconds: float) -> dict[int, str]:
+    """Takes or renews the leases of these targets; returns target -> holder of those that others hold."""
+    conn.execute(
+        f"INSERT INTO {SCHEMA}.lease (target_id, holder, expires_at) "
+        f"SELECT i, %(holder)s, clock_timestamp() + make_interval(secs => %(seconds)s) FROM unnest(%(ids)s::int[]) AS i "
+        f"ON CONFLICT (target_id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at "
+        f"WHERE {SCHEMA}.lease.holder = excluded.holder OR {SCHEMA}.lease.expires_at < clock_timestamp()".encode(),
+        {"ids": list(ids), "holder": holder, "seconds": seconds},
+    )
+    rows = conn.execute(
+        f"SELECT target_id, holder FROM {SCHEMA}.lease WHERE target_id = ANY(%s) AND holder <> %s".encode(),
+        (list(ids), holder),
+    )
+    return dict(rows.fetchall())
+
+
+def release(conn: psycopg.Connection[Any], holder: str) -> None:
+    """Gives up all leases of this agent."""
+    conn.execute(f"DELETE FROM {SCHEMA}.lease WHERE holder = %s".encode(), (holder,))
+
+
+def refuse_stopped(conn: psycopg.Connection[Any]) -> None:
+    """Raises SchemaGoneError when a rollback has asked all agents to stop."""
+    row = conn.execute(f"SELECT stop_requested_at, stop_reason FROM {SCHEMA}.control".encode()).fetchone()
+    if row is not None and row[0] is not None:
+        raise SchemaGoneError(
+            f"The store asked all agents to stop at {row[0]:%Y-%m-%d %H:%M:%S} UTC ({row[1]}).",
+            "A rollback is under way, or did not finish: run it again, or `sbpgmon init` to go on.",
+        )

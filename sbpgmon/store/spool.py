@@ -1,0 +1,183 @@
+"""The state folder: readings that wait for the store, the last good reading of each metric, what ran last.
+
+    spool/NNN-TARGET.poll     a poll that the store has not taken yet; replayed in the order of the names
+    last/TARGET/METRIC.poll   the last good reading, named inside by its snapshot: rebuilds M_last after a crash
+    state/TARGET.json         slot of each metric, and what was described: for cron and for outages
+
+Every file is written beside and renamed, so that a kill leaves the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sbpgmon.errors import ConfigError, LeaseTakenError
+from sbpgmon.model import Reading, Server, StatementText, Status, TargetPoll
+
+_FORMAT = 1
+
+
+class Spool:
+    """The state folder of one agent."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        """Makes the folder; raises ConfigError when it cannot be written."""
+        self.folder = folder
+        self._max_bytes = max_bytes
+        try:
+            for name in ("spool", "last", "state"):
+                (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            probe = folder / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise ConfigError(
+                f"The state folder {folder} cannot be written: {error.strerror}.",
+                "Set state_dir in the configuration to a folder of the agent's own.",
+            ) from None
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """One agent uses the folder at a time; raises LeaseTakenError when another does."""
+        with (self.folder / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LeaseTakenError(
+                    f"Another agent works with the state folder {self.folder}.",
+                    "Wait for it to end; two agents on one machine need two folders (state_dir).",
+                ) from None
+            yield
+
+    # Polls that wait
+
+    def waiting(self) -> list[Path]:
+        """Polls that the store has not taken, oldest first."""
+        return sorted((self.folder / "spool").glob("*.poll"))
+
+    def put(self, poll: TargetPoll) -> list[str]:
+        """Keeps a poll for later. Returns what had to be dropped for want of room, oldest first.
+
+        Counters lose nothing by it but resolution: the next difference spans the gap.
+        """
+        _write(self.folder / "spool" / f"{time.time_ns():020d}-{poll.target}.poll", dump(poll))
+        dropped = []
+        files = self.waiting()
+        size = sum(file.stat().st_size for file in files)
+        for file in files[:-1]:
+            if size <= self._max_bytes:
+                break
+            size -= file.stat().st_size
+            file.unlink()
+            dropped.append(file.name)
+        return dropped
+
+    # The last good reading
+
+    def keep_last(self, target: str, reading: Reading, snapshot_id: int) -> None:
+        """Keeps a reading as the one that M_last holds; called once the store has committed it."""
+        folder = self.folder / "last" / target
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _write(folder / f"{reading.metric}.poll", dump(TargetPoll(target, None, (reading,)), snapshot_id))
+
+    def last(self, target: str, metric: str, snapshot_id: int) -> Reading | None:
+        """The reading of that very snapshot, or None when the folder holds another one or none."""
+        path = self.folder / "last" / target / f"{metric}.poll"
+        try:
+            poll, held = load(path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return poll.readings[0] if held == snapshot_id else None
+
+    # What ran last
+
+    def state(self, target: str) -> dict[str, Any]:
+        """`{"slots": {metric: slot}, "described": {metric: {"digest", "columns"}}}`; empty when there is none."""
+        try:
+            value = json.loads((self.folder / "state" / f"{target}.json").read_text())
+        except (OSError, ValueError):
+            value = {}
+        return {"slots": value.get("slots", {}), "described": value.get("described", {})}
+
+    def keep_state(self, target: str, state: dict[str, Any]) -> None:
+        _write(self.folder / "state" / f"{target}.json", json.dumps(state).encode())
+
+
+def dump(poll: TargetPoll, snapshot_id: int | None = None) -> bytes:
+    """A poll as bytes: one line of JSON, then the readings' bytes one after another."""
+    head = dataclasses.asdict(poll)
+    for reading, value in zip(poll.readings, head["readings"], strict=True):
+        value["data"] = len(reading.data)
+    head |= {"format": _FORMAT, "snapshot_id": snapshot_id}
+    return json.dumps(head, default=_plain).encode() + b"\n" + b"".join(r.data for r in poll.readings)
+
+
+def load(data: bytes) -> tuple[TargetPoll, int | None]:
+    """The poll and the snapshot's number out of `dump()`; raises ValueError for anything else."""
+    line, _, rest = data.partition(b"\n")
+    try:
+        head = json.loads(line)
+        if head["format"] != _FORMAT:
+            raise ValueError(f"format {head['format']}")
+        readings = []
+        for value in head["readings"]:
+            size = value["data"]
+            if len(rest) < size:
+                raise ValueError("cut short")
+            value |= {
+                "data": rest[:size],
+                "status": Status(value["status"]),
+                "target_time": _time(value["target_time"]),
+                "agent_time": _time(value["agent_time"]),
+                "columns": tuple((name, type_) for name, type_ in value["columns"]),
+                "lacks": tuple(value["lacks"]),
+            }
+            rest = rest[size:]
+            readings.append(Reading(**value))
+        server = head["server"]
+        if server is not None:
+            server |= {
+                "postmaster_start_time": _time(server["postmaster_start_time"]),
+                "checkpointer_start_time": _time(server["checkpointer_start_time"]),
+                "extensions": {k: (s, tuple(v)) for k, (s, v) in server["extensions"].items()},
+                "writable": tuple(server["writable"]),
+            }
+        poll = TargetPoll(
+            target=head["target"],
+            server=Server(**server) if server else None,
+            readings=tuple(readings),
+            texts=tuple(StatementText(**text) for text in head["texts"]),
+            texts_read=head["texts_read"],
+            error=head["error"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a spooled poll: {error!r}") from None
+    return poll, head["snapshot_id"]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value)} in a poll")
+
+
+def _time(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value) if value else None
+
+
+def _write(path: Path, data: bytes) -> None:
+    beside = path.with_suffix(".new")
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.rename(path)

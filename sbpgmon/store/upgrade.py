@@ -1,0 +1,124 @@
+"""Creates and upgrades the schema: Alembic for the fixed part, the catalog for the metrics, in one transaction."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy.pool import NullPool
+
+from sbpgmon.catalog.catalog import Catalog
+from sbpgmon.errors import SchemaMismatchError
+from sbpgmon.resources import resource_dir
+from sbpgmon.store import ddl
+from sbpgmon.store.connection import StoreConnection, translated
+from sbpgmon.store.partitions import partition_sql, wanted
+from sbpgmon.store.preflight import own_schema, refuse_unsuitable, revoke_default_privileges
+from sbpgmon.store.schema import MARK, REVISION, SCHEMA
+from sbpgmon.store.sync import by_need, sync
+
+
+def init(store: StoreConnection, catalog: Catalog, readers: list[str]) -> list[str]:
+    """Creates or upgrades the schema; returns what was done, a line each (empty: it was up to date).
+
+    All or nothing. Raises StoreRefusedError, SchemaMismatchError.
+    """
+    refuse_unsuitable(store.raw)
+    done: list[str] = []
+    with _transaction(store) as (connection, conn):
+        is_new = own_schema(conn) is None
+        if is_new:
+            conn.execute(f"CREATE SCHEMA {SCHEMA}".encode())
+            conn.execute(f"COMMENT ON SCHEMA {SCHEMA} IS {ddl.literal(MARK)}".encode())
+            done.append(f"schema {SCHEMA}")
+        before = _revision(conn)
+        _refuse_newer(before)
+        if before != REVISION:
+            _migrate(connection)
+            conn.execute(f"COMMENT ON TABLE {SCHEMA}.alembic_version IS 'Revision of the fixed part'".encode())
+            done.append(f"fixed part: revision {REVISION}")
+        conn.execute(
+            f"UPDATE {SCHEMA}.control SET stop_requested_at = NULL, stop_reason = NULL "
+            "WHERE stop_requested_at IS NOT NULL".encode()
+        )
+        if is_new:
+            revoke_default_privileges(conn)
+        done += sync(conn, catalog, readers)
+    return done
+
+
+def init_sql(catalog: Catalog, readers: list[str]) -> str:
+    """The DDL of a new schema as one script for psql, in one transaction."""
+    out = io.StringIO()
+    config = _config()
+    config.output_buffer = out
+    command.upgrade(config, "head", sql=True)
+    fixed = out.getvalue().replace("BEGIN;\n", "").replace("COMMIT;\n", "").strip()
+    statements = []
+    for metric in catalog.metrics.values():
+        statements += [*ddl.create_metric(metric), ddl.insert_metric(metric), *ddl.metric_view(metric)]
+    for name in by_need(catalog):
+        statements += ddl.derived_view(catalog.views[name])
+    for name, spec in wanted(catalog.metrics.values(), [datetime.now(UTC)]).items():
+        statements += partition_sql(name, *spec)
+    views = ", ".join(f"{SCHEMA}.{ddl.quote(name)}" for name in (*catalog.metrics, *catalog.views))
+    for reader in readers:
+        role = ddl.quote(reader)
+        statements.append(
+            f"DO $do$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = {ddl.literal(reader)}) THEN\n"
+            f"  GRANT USAGE ON SCHEMA {SCHEMA} TO {role};\n  GRANT SELECT ON {views} TO {role};\nEND IF; END $do$"
+        )
+    begin = ["BEGIN", f"CREATE SCHEMA {SCHEMA}", f"COMMENT ON SCHEMA {SCHEMA} IS {ddl.literal(MARK)}"]
+    return ";\n".join([*begin, fixed.rstrip(";"), *statements, "COMMIT"]) + ";\n"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(resource_dir("migrations")))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+@contextlib.contextmanager
+def _transaction(store: StoreConnection) -> Iterator[tuple[sqlalchemy.Connection, psycopg.Connection[Any]]]:
+    """One transaction for both: Alembic's SQLAlchemy connection, and the driver's connection below it."""
+    engine = sqlalchemy.create_engine("postgresql+psycopg://", creator=store.open, poolclass=NullPool)
+    with translated(), engine.begin() as connection:
+        conn = connection.connection.driver_connection
+        assert isinstance(conn, psycopg.Connection)
+        conn.execute("SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '10s'")
+        conn.execute("SET LOCAL search_path = pg_catalog")
+        yield connection, conn
+
+
+def _migrate(connection: sqlalchemy.Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _revision(conn: psycopg.Connection[Any]) -> str | None:
+    there = conn.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.alembic_version",)).fetchone()
+    if there is None or there[0] is None:
+        return None
+    row = conn.execute(f"SELECT version_num FROM {SCHEMA}.alembic_version".encode()).fetchone()
+    return row[0] if row else None
+
+
+def _refuse_newer(revision: str | None) -> None:
+    if revision is None:
+        return
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if revision not in known:
+        raise SchemaMismatchError(
+            f"The schema {SCHEMA} has revision {revision}; this program knows none beyond {REVISION}.",
+            "Upgrade sbpgmon here: a newer one made or upgraded the schema.",
+        )
