@@ -93,6 +93,25 @@ def is_alive(pid: int) -> bool:
     return state.rpartition(")")[2].split()[0] != "Z"
 
 
+def command_line(pid: int) -> str:
+    """The process's command and arguments; empty when it is gone or the system does not tell."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def end(pid: int, *, timeout_seconds: float = 15) -> None:
+    """Asks the process to end (SIGTERM), waits, and kills it when it does not."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + timeout_seconds
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if is_alive(pid):
+        kill(pid)
+
+
 def kill(pid: int) -> None:
     """Kills the process (SIGKILL) and waits up to 5 s until it is gone."""
     with contextlib.suppress(ProcessLookupError):

@@ -120,6 +120,12 @@ class Cluster:
         secret = {"password": self.password} if user == "postgres" else {}
         return self.dsn(database, user, **{"host": "127.0.0.1", **secret, **more})
 
+    @property
+    def version(self) -> str:
+        """The server's name and version, as `PostgreSQL 18.6`."""
+        words = self._run("postgres", "--version").stdout.split()
+        return f"PostgreSQL {words[2]}" if len(words) > 2 else "PostgreSQL"
+
     def log_text(self) -> str:
         """The server's log since the cluster was made."""
         try:

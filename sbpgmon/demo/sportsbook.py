@@ -33,7 +33,8 @@ def load(superuser_dsn: str, *, database: str = DATABASE) -> str:
 def create_roles(superuser_dsn: str) -> None:
     """Creates sbpgmon_reader, sbpgmon_owner and grafana_reader as `sbpgmon grants` says.
 
-    They are for the database of the DSN. They get no passwords: the demo's server trusts its socket, which only we can reach.
+    They are for the database of the DSN, and get no passwords: the demo's server trusts its socket, which
+    only we can reach.
     """
     database = str(conninfo_to_dict(superuser_dsn)["dbname"])
     _run(superuser_dsn, grants_sql(database).encode())
