@@ -123,6 +123,12 @@ def upgrade() -> None:
             nullable=False,
             comment="Time of the last snapshot, good or not",
         ),
+        sa.Column(
+            "last_agent_time",
+            postgresql.TIMESTAMP(timezone=True),
+            nullable=False,
+            comment="The same by the agent's clock",
+        ),
         sa.Column("last_status", sa.String(length=12), nullable=False, comment="Status of the last snapshot"),
         sa.Column("last_error", sa.String(length=400), nullable=True, comment="Error of the last snapshot"),
         sa.Column(

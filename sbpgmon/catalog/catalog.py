@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from sbpgmon.catalog.metrics import load_metrics
 from sbpgmon.catalog.views import load_views
@@ -13,34 +12,39 @@ from sbpgmon.errors import QueryFileError
 from sbpgmon.model import Metric, Server, Variant, View
 from sbpgmon.resources import resource_dir
 
-T = TypeVar("T", Metric, View)
 _EXTSCHEMA = re.compile(r"@extschema:(\w+)@")
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Metrics and derived views by name."""
+    """Metrics and derived views by name, and what is wrong with the files that could not be taken."""
 
     metrics: dict[str, Metric]
     views: dict[str, View]
+    problems: tuple[QueryFileError, ...] = ()
 
 
 def load_catalog(queries_dir: Path | None = None) -> Catalog:
-    """The shipped catalog together with the user's; raises QueryFileError, also when two files share a name."""
+    """The shipped catalog together with the user's. A broken file stops no other: it is in `problems`."""
     metrics: dict[str, Metric] = {}
     views: dict[str, View] = {}
+    problems: list[QueryFileError] = []
     for root in filter(None, (resource_dir("queries"), queries_dir)):
-        for metric in load_metrics(root / "metrics").values():
-            _add(metrics, metric, metric.variants[0].path, {**metrics, **views})
-        for view in load_views(root / "views").values():
-            _add(views, view, view.path, {**metrics, **views})
-    return Catalog(metrics, views)
-
-
-def _add(into: dict[str, T], item: T, path: Path, taken: dict[str, Metric | View]) -> None:
-    if item.name in taken:
-        raise QueryFileError(f"{path}:1: there is already a metric or view named {item.name}.", "Rename the file.")
-    into[item.name] = item
+        for item in (*load_metrics(root / "metrics", problems), *load_views(root / "views", problems)):
+            path = item.variants[0].path if isinstance(item, Metric) else item.path
+            if item.name in metrics or item.name in views:
+                what = f"{path}:1: there is already a metric or view named {item.name}."
+                problems.append(QueryFileError(what, "Rename the file."))
+            elif isinstance(item, Metric):
+                metrics[item.name] = item
+            else:
+                views[item.name] = item
+    for view in list(views.values()):
+        if missing := [need for need in view.needs if need not in metrics and need not in views]:
+            del views[view.name]
+            what = f"{view.path}:1: the view {view.name} needs {', '.join(missing)}, which is not in the catalog."
+            problems.append(QueryFileError(what, "Mend `needs:`, or the file that it needs."))
+    return Catalog(metrics, views, tuple(problems))
 
 
 def pick_variant(metric: Metric, server: Server) -> tuple[Variant | None, str]:

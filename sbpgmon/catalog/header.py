@@ -39,9 +39,12 @@ class Header:
         return 1, default
 
 
-def parse_header(path: Path, text: str, keys: frozenset[str]) -> Header:
+def parse_header(path: Path, keys: frozenset[str]) -> Header:
     """The header and the query of one file; raises QueryFileError with file and line."""
-    lines = text.splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise QueryFileError(f"{path}:1: cannot be read: {error}.", "It must be a UTF-8 text file.") from None
     end = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))
     values: dict[str, tuple[int, str]] = {}
     columns: list[tuple[int, str]] = []

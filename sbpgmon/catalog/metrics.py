@@ -32,17 +32,26 @@ _TYPES_OF = {
 }
 
 
-def load_metrics(folder: Path) -> dict[str, Metric]:
-    """All metrics of one folder, by name; raises QueryFileError at the first file that breaks the contract."""
+def load_metrics(folder: Path, problems: list[QueryFileError]) -> list[Metric]:
+    """All metrics of one folder; what is wrong with a file is added to `problems`, and that metric left out."""
     files: dict[str, list[Path]] = {}
+    metrics = []
     for path in sorted(folder.glob("*.sql")):
-        files.setdefault(_name(path), []).append(path)
-    return {name: parse_metric(paths) for name, paths in files.items()}
+        try:
+            files.setdefault(_name(path), []).append(path)
+        except QueryFileError as error:
+            problems.append(error)
+    for paths in files.values():
+        try:
+            metrics.append(parse_metric(paths))
+        except QueryFileError as error:
+            problems.append(error)
+    return metrics
 
 
 def parse_metric(paths: Iterable[Path]) -> Metric:
     """One metric from the files of its variants; raises QueryFileError with file and line."""
-    headers = sorted(((_variant(p), _header(p)) for p in paths), key=lambda pair: pair[0].rank)
+    headers = sorted(((_variant(p), parse_header(p, KEYS)) for p in paths), key=lambda pair: pair[0].rank)
     _, first = headers[0]
     for variant, header in headers[1:]:
         if header.values:
@@ -87,13 +96,6 @@ def _name(path: Path) -> str:
     if problem := problem_of(match["name"]):
         raise QueryFileError(f"{path}:1: {problem}.", "Rename the file.")
     return match["name"]
-
-
-def _header(path: Path) -> Header:
-    try:
-        return parse_header(path, path.read_text(encoding="utf-8"), KEYS)
-    except (OSError, UnicodeDecodeError) as error:
-        raise QueryFileError(f"{path}:1: cannot be read: {error}.", "It must be a UTF-8 text file.") from None
 
 
 def _variant(path: Path) -> Variant:

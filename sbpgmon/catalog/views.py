@@ -12,23 +12,29 @@ from sbpgmon.model import View
 KEYS = frozenset({"needs", "columns"})
 
 
-def load_views(folder: Path) -> dict[str, View]:
-    """All derived views of one folder, by name; raises QueryFileError with file and line."""
-    views = {}
+def load_views(folder: Path, problems: list[QueryFileError]) -> list[View]:
+    """All derived views of one folder; what is wrong with a file is added to `problems`, and that view left out."""
+    views = []
     for path in sorted(folder.glob("*.sql")):
-        name = path.stem
-        if problem := problem_of(name):
-            raise QueryFileError(f"{path}:1: {problem}.", "Rename the file.")
-        header = parse_header(path, path.read_text(encoding="utf-8"), KEYS)
-        _, needs = header.value("needs", "")
-        columns = tuple((text.split()[0], " ".join(text.split()[1:])) for _, text in header.columns)
-        views[name] = View(
-            name=name,
-            title=header.title.rstrip("."),
-            description=header.description,
-            needs=tuple(part.strip() for part in needs.split(",") if part.strip()),
-            columns=columns,
-            sql=header.sql,
-            path=path,
-        )
+        try:
+            views.append(_parse_view(path))
+        except QueryFileError as error:
+            problems.append(error)
     return views
+
+
+def _parse_view(path: Path) -> View:
+    if problem := problem_of(path.stem):
+        raise QueryFileError(f"{path}:1: {problem}.", "Rename the file.")
+    header = parse_header(path, KEYS)
+    _, needs = header.value("needs", "")
+    columns = tuple((text.split()[0], " ".join(text.split()[1:])) for _, text in header.columns)
+    return View(
+        name=path.stem,
+        title=header.title.rstrip("."),
+        description=header.description,
+        needs=tuple(part.strip() for part in needs.split(",") if part.strip()),
+        columns=columns,
+        sql=header.sql,
+        path=path,
+    )

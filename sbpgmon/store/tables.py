@@ -80,6 +80,7 @@ metric_state = Table(
     Column("metric_id", Integer, nullable=False),
     Column("last_slot", BigInteger, nullable=False, comment="Slot of the last snapshot, good or not"),
     Column("last_ts", _TIME, nullable=False, comment="Time of the last snapshot, good or not"),
+    Column("last_agent_time", _TIME, nullable=False, comment="The same by the agent's clock"),
     Column("last_status", String(12), nullable=False, comment="Status of the last snapshot"),
     Column("last_error", String(400), comment="Error of the last snapshot"),
     Column("snapshot_id", BigInteger, comment="Last good snapshot: what M_last holds"),

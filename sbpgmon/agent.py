@@ -1,0 +1,296 @@
+"""The loop that wires the rooms together: what is due is read by one thread a target and written by one writer."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import FrameType
+
+import schedule
+
+from sbpgmon.catalog.catalog import load_catalog
+from sbpgmon.collect.due import due_metrics
+from sbpgmon.collect.poll import poll_target, unreachable
+from sbpgmon.config import Settings, Target
+from sbpgmon.errors import LeaseTakenError, SbpgmonError, StoreError, TargetError
+from sbpgmon.logs import LOGGER, Repeats
+from sbpgmon.model import Due, Status, TargetPoll
+from sbpgmon.notices import Systemd
+from sbpgmon.sources.session import Session
+from sbpgmon.store.gate import FATAL, Gate
+
+_IDLE_SECONDS = 0.25
+_KEEP_ALIVE_SECONDS = 2.0
+_WRITE_CHECK_SECONDS = 3600.0
+_MAX_THREADS = 64
+
+
+@dataclass
+class Outcome:
+    """What one pass did; `worst` is the error whose exit code counts."""
+
+    targets: int = 0
+    snapshots: int = 0
+    rows: int = 0
+    facts: int = 0
+    spooled: int = 0
+    worst: SbpgmonError | None = None
+
+    def note(self, error: SbpgmonError) -> None:
+        if self.worst is None or error.exit_code > self.worst.exit_code:
+            self.worst = error
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One target's poll: what the thread gets, and gives back with the poll or the error in it."""
+
+    target: Target
+    due: list[Due]
+    texts: list[int]
+    poll: TargetPoll | None = None
+    error: SbpgmonError | None = None
+
+
+class Agent:
+    """Polls the targets of `settings` and hands what it read to the store.
+
+    Raises ConfigError when the settings or the state folder are not usable.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._repeats = Repeats()
+        self._sessions: dict[str, Session] = {}
+        self._write_checks: dict[str, float] = {}
+        self._load(settings)
+
+    def _load(self, settings: Settings) -> None:
+        catalog = load_catalog(settings.queries_dir)
+        gate = Gate(settings, catalog)
+        for problem in catalog.problems:
+            self._repeats.error("", problem.what, str(problem))
+        for name in settings.metrics.keys() - catalog.metrics.keys():
+            LOGGER.warning("[metrics.%s]: there is no metric of this name", name)
+        self._settings, self._catalog, self._gate = settings, catalog, gate
+        self._targets = {target.name: target for target in settings.targets}
+
+    def collect(self, progress: Callable[[str], None] = lambda _: None) -> Outcome:
+        """One pass over what is due, for cron.
+
+        Raises SchemaGoneError, SchemaMismatchError, StoreRefusedError and LeaseTakenError; what else goes wrong
+        is in the outcome, since the rest went on.
+        """
+        outcome = Outcome()
+        with self._gate.spool.lock(), contextlib.ExitStack() as stack:
+            stack.callback(self._close)
+            self._open(outcome)
+            if self._gate.held and len(self._gate.held) == len(self._targets):
+                name, holder = next(iter(self._gate.held.items()))
+                raise LeaseTakenError(
+                    f"Another agent polls {name}: {holder}.",
+                    "Wait for it to end, or stop it; its lease ends by itself after [agent] lease.",
+                )
+            jobs = [job for name in self._targets if (job := self._job(name)) is not None]
+            with self._pool(len(jobs)) as (pool, results):
+                for job in jobs:
+                    pool.submit(self._poll, job, results, keep=False)
+                for _ in jobs:
+                    job = results.get()
+                    progress(job.target.name)
+                    self._hand_over(job, outcome)
+        for problem in self._catalog.problems:
+            outcome.note(problem)
+        return outcome
+
+    def run(self, reload: Callable[[], Settings]) -> None:
+        """The daemon: until SIGTERM or SIGINT, which finish the polls in hand. SIGHUP calls `reload`.
+
+        Raises SchemaGoneError and its kin, which end it; whatever else goes wrong is logged and tried again.
+        """
+        stopping, reloading = [False], [False]
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            stopping[0] = True
+
+        def hang_up(_signal: int, _frame: FrameType | None) -> None:
+            reloading[0] = True
+
+        for number, handler in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, hang_up)):
+            signal.signal(number, handler)
+        systemd = Systemd()
+        outcome = Outcome()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._gate.spool.lock())
+            stack.callback(self._close)
+            self._open(outcome)
+            pool, results = stack.enter_context(self._pool(_MAX_THREADS))
+            busy: set[str] = set()
+
+            def tick() -> None:
+                for name in self._targets:
+                    if name not in busy and (job := self._job(name)) is not None:
+                        busy.add(name)
+                        pool.submit(self._poll, job, results, keep=True)
+
+            clock = schedule.Scheduler()
+            clock.every(_whole(self._settings.agent.tick)).seconds.do(tick)
+            clock.every(_whole(_KEEP_ALIVE_SECONDS)).seconds.do(self._keep_alive)
+            systemd.send("READY=1")
+            LOGGER.info("running: %d targets, %d metrics", len(self._targets), len(self._catalog.metrics))
+            tick()
+            while busy or not stopping[0]:
+                systemd.alive()
+                if not stopping[0]:
+                    clock.run_pending()
+                if reloading[0] and not busy:
+                    reloading[0] = False
+                    self._reload(reload, outcome)
+                with contextlib.suppress(queue.Empty):
+                    job = results.get(timeout=_IDLE_SECONDS)
+                    busy.discard(job.target.name)
+                    self._hand_over(job, outcome)
+            systemd.send("STOPPING=1")
+            LOGGER.info("stopped: %d snapshots were stored", outcome.snapshots)
+
+    def _reload(self, reload: Callable[[], Settings], outcome: Outcome) -> None:
+        old = self._gate
+        try:
+            self._load(reload())
+        except SbpgmonError as error:
+            LOGGER.error("the configuration was not read again, the old one holds: %s", error)
+            return
+        old.release()
+        old.close()
+        for name in self._sessions.keys() - self._targets.keys():
+            self._sessions.pop(name).close()
+        self._write_checks.clear()
+        self._open(outcome)
+        LOGGER.info("the configuration was read again: %d targets", len(self._targets))
+
+    def _open(self, outcome: Outcome) -> None:
+        try:
+            self._gate.open()
+        except FATAL:
+            raise
+        except StoreError as error:
+            self._repeats.error("", "store", f"{error} Readings go to the spool.")
+            outcome.note(error)
+        for name, holder in self._gate.held.items():
+            LOGGER.warning("another agent polls this target: %s", holder, extra={"target": name})
+
+    def _keep_alive(self) -> None:
+        try:
+            self._gate.keep_alive()
+        except FATAL:
+            raise
+        except StoreError as error:
+            self._repeats.error("", "store", f"{error} Readings go to the spool.")
+
+    def _job(self, name: str) -> _Job | None:
+        if name in self._gate.held:
+            return None
+        due = due_metrics(self._catalog, self._settings.metrics, self._gate.last_slots(name), time.time())
+        if not due:
+            return None
+        texts = self._gate.wanted_texts(name) if any(d.metric.name == "stat_statements" for d in due) else []
+        return _Job(self._targets[name], due, texts)
+
+    @contextlib.contextmanager
+    def _pool(self, jobs: int) -> Iterator[tuple[ThreadPoolExecutor, queue.Queue[_Job]]]:
+        with ThreadPoolExecutor(max_workers=max(1, min(_MAX_THREADS, jobs)), thread_name_prefix="target") as pool:
+            yield pool, queue.Queue()
+
+    def _poll(self, job: _Job, results: queue.Queue[_Job], *, keep: bool) -> None:
+        """Reads one target, in a thread of its own: a target that hangs holds up no other."""
+        target = job.target
+        try:
+            results.put(_Job(target, job.due, job.texts, self._read(job, keep=keep)))
+        except SbpgmonError as error:
+            results.put(_Job(target, job.due, job.texts, unreachable(target.name, job.due, error), error))
+        except Exception as error:
+            LOGGER.exception("a bug in the poll", extra={"target": target.name})
+            bug = SbpgmonError(f"A bug in the poll of {target.name}: {error!r}.", "Please report it.")
+            results.put(_Job(target, job.due, job.texts, unreachable(target.name, job.due, bug), bug))
+
+    def _read(self, job: _Job, *, keep: bool) -> TargetPoll:
+        target, agent = job.target, self._settings.agent
+        session = self._sessions.pop(target.name, None)
+        if session is None or session.is_broken:
+            session = Session(target, agent.connect_timeout)
+        # Looking at the privileges on every table is dear where there are thousands.
+        checked = self._write_checks.get(target.name)
+        look = checked is None or time.monotonic() - checked >= _WRITE_CHECK_SECONDS
+        try:
+            with session.deadline(agent.deadline):
+                poll = poll_target(
+                    session,
+                    job.due,
+                    self._settings,
+                    self._gate.described(target.name),
+                    job.texts,
+                    look_for_writes=look,
+                )
+            if look:
+                self._write_checks[target.name] = time.monotonic()
+            if keep and not session.is_broken:
+                self._sessions[target.name] = session
+            return poll
+        finally:
+            if self._sessions.get(target.name) is not session:
+                session.close()
+
+    def _hand_over(self, job: _Job, outcome: Outcome) -> None:
+        """Stores a poll, or spools it; logs what went wrong on the target, once."""
+        assert job.poll is not None
+        name = job.target.name
+        outcome.targets += 1
+        if job.error is not None:
+            self._repeats.error(name, "", str(job.error))
+            outcome.note(job.error)
+        else:
+            self._repeats.ok(name, "")
+            self._log_readings(job.poll, outcome)
+        try:
+            result = self._gate.write(job.poll)
+        except FATAL:
+            raise
+        except StoreError as error:
+            self._repeats.error("", "store", f"{error} Readings go to the spool.")
+            outcome.note(error)
+            outcome.spooled += len(job.poll.readings)
+            return
+        self._repeats.ok("", "store")
+        for note in result.notes if job.error is None else ():
+            self._repeats.error(name, "store", note)
+        outcome.snapshots += result.snapshots
+        outcome.rows += result.rows_read
+        outcome.facts += result.facts
+
+    def _log_readings(self, poll: TargetPoll, outcome: Outcome) -> None:
+        if poll.error:
+            self._repeats.error(poll.target, "texts", poll.error)
+        for reading in poll.readings:
+            if reading.status is Status.OK:
+                self._repeats.ok(poll.target, reading.metric)
+                continue
+            if reading.status is Status.SKIPPED:
+                self._repeats.warning(poll.target, reading.metric, f"skipped: {reading.error}")
+            else:
+                self._repeats.error(poll.target, reading.metric, reading.error)
+            outcome.note(TargetError(f"{reading.metric} on {poll.target}: {reading.error}"))
+
+    def _close(self) -> None:
+        self._gate.release()
+        for session in self._sessions.values():
+            session.close()
+        self._sessions.clear()
+        self._gate.close()
+
+
+def _whole(seconds: float) -> int:
+    return max(1, round(seconds))

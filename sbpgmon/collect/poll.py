@@ -1,0 +1,111 @@
+"""One poll of one target: probe, refuse, describe once, read each metric; never a word to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sbpgmon.catalog.catalog import pick_variant
+from sbpgmon.collect.texts import read_texts
+from sbpgmon.config import MetricSettings, Settings
+from sbpgmon.errors import SbpgmonError, TargetError
+from sbpgmon.model import Due, Reading, Server, StatementText, Status, TargetPoll
+from sbpgmon.sources.probe import probe, refuse_unsafe
+from sbpgmon.sources.reader import describe, digest_of, read
+from sbpgmon.sources.session import Session
+
+
+def poll_target(
+    session: Session,
+    due: Sequence[Due],
+    settings: Settings,
+    described: dict[str, Any],
+    wanted_texts: Sequence[int],
+    *,
+    look_for_writes: bool = True,
+) -> TargetPoll:
+    """Reads what is due. One metric that fails does not stop the others; each leaves a reading, good or not.
+
+    `described` maps metric -> {"digest", "columns"} of what was held against its header before; it is added to.
+    Raises RefusedError, UnsupportedError or TargetError when the target as a whole cannot be read.
+    """
+    name = session.target.name
+    server = probe(session, look_for_writes=look_for_writes)
+    refuse_unsafe(name, server, allow_superuser=settings.allow_superuser)
+    readings = []
+    for item in due:
+        if session.is_broken:
+            readings.append(unread(item, Status.UNREACHABLE, "the connection was lost during the poll"))
+            continue
+        readings.append(_read(session, item, settings, server, described))
+    texts: list[StatementText] = []
+    error = ""
+    is_wanted = bool(wanted_texts) and not session.is_broken and "pg_stat_statements" in server.extensions
+    if is_wanted:
+        try:
+            texts = read_texts(session, server, wanted_texts)
+        except SbpgmonError as problem:
+            error = f"statement texts: {problem}"
+    return TargetPoll(name, server, tuple(readings), tuple(texts), is_wanted, error)
+
+
+def unreachable(target: str, due: Sequence[Due], error: SbpgmonError) -> TargetPoll:
+    """The poll of a target that could not be asked: a failed reading for each metric that was due."""
+    readings = tuple(unread(item, Status.UNREACHABLE, error.what) for item in due)
+    return TargetPoll(target, None, readings, error=str(error))
+
+
+def unread(item: Due, status: Status, error: str) -> Reading:
+    return Reading(
+        metric=item.metric.name,
+        slot=item.slot,
+        target_time=None,
+        agent_time=datetime.now(UTC),
+        interval_seconds=item.interval_seconds,
+        duration_seconds=0.0,
+        status=status,
+        error=error,
+    )
+
+
+def _read(session: Session, item: Due, settings: Settings, server: Server, described: dict[str, Any]) -> Reading:
+    metric = item.metric
+    variant, why_not = pick_variant(metric, server)
+    if variant is None:
+        return unread(item, Status.SKIPPED, why_not)
+    chosen: Mapping[str, MetricSettings] = settings.metrics
+    timeout = chosen[metric.name].timeout if metric.name in chosen else None
+    try:
+        known = described.get(metric.name)
+        if known is None or known["digest"] != digest_of(variant, server):
+            description = describe(session, metric, variant, server)
+            known = {"digest": description.digest, "columns": [list(c) for c in description.columns]}
+            described[metric.name] = known
+        columns = tuple((column, type_) for column, type_ in known["columns"])
+        agent_time = datetime.now(UTC)
+        data, rows, target_time, seconds = read(
+            session,
+            metric,
+            variant,
+            server,
+            columns,
+            timeout_seconds=timeout or metric.timeout_seconds,
+            max_bytes=settings.agent.max_snapshot_bytes,
+        )
+    except SbpgmonError as error:
+        status = Status.UNREACHABLE if session.is_broken and isinstance(error, TargetError) else Status.ERROR
+        return unread(item, status, str(error))
+    return Reading(
+        metric=metric.name,
+        slot=item.slot,
+        target_time=target_time,
+        agent_time=agent_time,
+        interval_seconds=item.interval_seconds,
+        duration_seconds=seconds,
+        status=Status.OK,
+        rows=rows,
+        data=data,
+        columns=columns,
+        lacks=tuple(sorted(variant.lacks)),
+    )

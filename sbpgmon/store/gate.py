@@ -1,0 +1,187 @@
+"""The agent's way into the store: opens it, keeps the leases, writes polls, and spools them while it is away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sbpgmon.catalog.catalog import Catalog
+from sbpgmon.config import Settings
+from sbpgmon.errors import SchemaGoneError, SchemaMismatchError, StoreError, StoreRefusedError
+from sbpgmon.logs import LOGGER
+from sbpgmon.model import TargetPoll, WriteResult
+from sbpgmon.store import lease
+from sbpgmon.store.connection import StoreConnection
+from sbpgmon.store.preflight import publications
+from sbpgmon.store.spool import Spool, load
+from sbpgmon.store.sync import out_of_date, sync
+from sbpgmon.store.texts import wanted_texts
+from sbpgmon.store.version import check
+from sbpgmon.store.writer import Writer, last_slots
+
+_RETRY_SECONDS = (1.0, 60.0)  # between attempts to reach a store that is away: first, longest
+FATAL = (SchemaGoneError, SchemaMismatchError, StoreRefusedError)
+
+
+class Gate:
+    """One agent's access to the store and to its state folder. Not for several threads."""
+
+    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._targets = [target.name for target in settings.targets]
+        self._store = StoreConnection(settings.store_dsn, settings.agent.connect_timeout)
+        self.spool = Spool(settings.state_dir, settings.agent.spool_bytes)
+        self._writer = Writer(self._store, catalog, self.spool)
+        self._holder = lease.new_holder()
+        self._states = {name: self.spool.state(name) for name in self._targets}
+        self._texts_read: dict[str, datetime | None] = {}
+        self._is_open = False
+        self._retry_at = 0.0
+        self._retry_seconds = _RETRY_SECONDS[0]
+        self._renewed_at = 0.0
+        self.held: dict[str, str] = {}
+
+    def open(self) -> None:
+        """Checks the schema, makes it follow the catalog, takes the leases, replays what waits.
+
+        Raises SchemaGoneError, SchemaMismatchError and StoreRefusedError, which nothing but a person can mend;
+        StoreError when the store is away.
+        """
+        try:
+            with self._store.transaction() as conn:
+                check(conn)
+                lease.refuse_stopped(conn)
+                if carriers := publications(conn):
+                    raise StoreRefusedError(
+                        f"A publication would carry our tables away: {', '.join(carriers)}.",
+                        "Its subscriber would stop at our first row. Use a separate store: [store] dsn.",
+                    )
+                stale = out_of_date(conn, self._catalog)
+            if any(stale):
+                with self._store.transaction(statement_timeout="10min") as conn:
+                    for line in sync(conn, self._catalog, self._settings.store.readers):
+                        LOGGER.info("store: %s", line)
+            self._writer.forget()
+            self.renew()
+            with self._store.transaction() as conn:
+                stored = last_slots(conn, self._targets)
+        except FATAL:
+            raise
+        except StoreError:
+            self._away()
+            raise
+        for name, slots in stored.items():
+            mine = self._states[name]["slots"]
+            mine |= {metric: max(slot, mine.get(metric, slot)) for metric, slot in slots.items()}
+        self._is_open = True
+        self._retry_seconds = _RETRY_SECONDS[0]
+        self._replay()
+
+    def renew(self) -> None:
+        """Takes or renews the leases; `held` then says which targets other agents have."""
+        with self._store.transaction() as conn:
+            ids = lease.target_ids(conn, self._targets)
+            taken = lease.take(conn, list(ids.values()), self._holder, self._settings.agent.lease)
+        names = {number: name for name, number in ids.items()}
+        self.held = {names[number]: holder for number, holder in taken.items()}
+        self._renewed_at = time.monotonic()
+
+    def keep_alive(self) -> None:
+        """Called often: renews the leases in time, obeys the stop flag. Raises what open() raises."""
+        if not self._is_open:
+            return
+        try:
+            with self._store.transaction() as conn:
+                lease.refuse_stopped(conn)
+            if time.monotonic() - self._renewed_at > self._settings.agent.lease / 3:
+                self.renew()
+        except FATAL:
+            raise
+        except StoreError:
+            self._away()
+            raise
+
+    def last_slots(self, target: str) -> dict[str, int]:
+        """Metric -> slot of its last snapshot, as the store or the state folder has it."""
+        slots: dict[str, int] = self._states[target]["slots"]
+        return slots
+
+    def described(self, target: str) -> dict[str, Any]:
+        """What was held against its header on this target before; the reader adds to it."""
+        known: dict[str, Any] = self._states[target]["described"]
+        return known
+
+    def wanted_texts(self, target: str) -> list[int]:
+        """The queryids whose text is to be fetched now: none while the last fetch is recent."""
+        if not self._is_open or self._settings.texts == "off" or "stat_statements" not in self._catalog.metrics:
+            return []
+        last = self._texts_read.get(target)
+        if last is not None and (datetime.now(UTC) - last).total_seconds() < self._settings.agent.texts_every:
+            return []
+        try:
+            with self._store.transaction() as conn:
+                last, wanted = wanted_texts(conn, target)
+        except StoreError:
+            return []
+        self._texts_read[target] = last
+        if last is not None and (datetime.now(UTC) - last).total_seconds() < self._settings.agent.texts_every:
+            return []
+        return wanted
+
+    def write(self, poll: TargetPoll) -> WriteResult:
+        """Stores a poll, after those that wait. Spools it and raises StoreError when the store is away."""
+        state = self._states[poll.target]
+        state["slots"] |= {reading.metric: reading.slot for reading in poll.readings}
+        self.spool.keep_state(poll.target, state)
+        try:
+            if not self._is_open:
+                if time.monotonic() < self._retry_at:
+                    raise StoreError("The store is still away.")
+                self.open()
+            return self._writer.write(poll)
+        except FATAL:
+            raise
+        except StoreError:
+            self._away()
+            if dropped := self.spool.put(poll):
+                LOGGER.warning("the spool is full: %d of the oldest polls were dropped", len(dropped))
+            raise
+
+    def release(self) -> None:
+        """Gives the leases up, so that another agent need not wait for their end."""
+        if self._is_open:
+            try:
+                with self._store.transaction() as conn:
+                    lease.release(conn, self._holder)
+            except StoreError as error:
+                LOGGER.debug("leases were not released: %s", error)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _away(self) -> None:
+        if self._is_open:
+            self._retry_seconds = _RETRY_SECONDS[0]
+        self._is_open = False
+        self._retry_at = time.monotonic() + self._retry_seconds
+        self._retry_seconds = min(self._retry_seconds * 2, _RETRY_SECONDS[1])
+
+    def _replay(self) -> None:
+        """Writes what waits, in order; a file that is not a poll is put aside, and said."""
+        for path in self.spool.waiting():
+            try:
+                poll, _ = load(path.read_bytes())
+            except ValueError as error:
+                path.rename(path.with_suffix(".broken"))
+                LOGGER.error("spool: %s is %s; put aside as %s", path.name, error, path.with_suffix(".broken").name)
+                continue
+            if poll.target in self.held:
+                continue
+            result = self._writer.write(poll)
+            for note in result.notes:
+                LOGGER.info("spool: %s", note, extra={"target": poll.target})
+            path.unlink()
+            LOGGER.info("spool: replayed %s", path.name, extra={"target": poll.target})
