@@ -81,19 +81,21 @@ class Screen:
             yield Live(self, None, seconds)
             return
         bar = Progress(
-            BarColumn(bar_width=12), TextColumn("{task.description}"), console=self._console, transient=True
+            BarColumn(bar_width=10), TextColumn("{task.description}"), console=self._console, transient=True
         )
         with bar:
             yield Live(self, bar, seconds)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A plain table; the first column is left-aligned, the others are numbers."""
-        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+        table = Table(
+            box=None, pad_edge=False, padding=(0, 3, 0, 0), collapse_padding=True, header_style="dim"
+        )
         for number, column in enumerate(columns):
             table.add_column(column, justify="right" if number else "left", no_wrap=not number)
         for row in rows:
             table.add_row(*row)
-        self._console.print(Padding(table, (0, 0, 0, 2)))
+        self._console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
 
 class Live:

@@ -124,8 +124,8 @@ class Story:
                 done = traffic.counts()
                 live.update(
                     f"settled {done.settlements}, reports {done.reports}, deadlocks {done.deadlocks}"
-                    f" | agent: {monitoring.count_deadlocks()} deadlocks,"
-                    f" {monitoring.count_snapshots()} reads"
+                    f" | agent: reads {monitoring.count_snapshots()},"
+                    f" deadlocks {monitoring.count_deadlocks()}"
                 )
 
     def _show_comparison(self, monitoring: Monitoring, counts: Counts) -> None:
@@ -151,9 +151,7 @@ class Story:
             )
 
     def _show_cost(self, monitoring: Monitoring) -> None:
-        self._screen.heading(
-            "What did it cost the server? (intervals of seconds; by default they are longer)"
-        )
+        self._screen.heading("What did it cost the server, read every few seconds?")
         rows = []
         for role, task in ((_READER, "reads"), (_OWNER, "stores")):
             cost = monitoring.cost(role)
@@ -168,6 +166,7 @@ class Story:
                 ]
             )
         self._screen.table(["", "statements", "time", "a second", "of all time"], rows)
+        self._screen.say("  Shares are of the time of all statements, waits for locks included.")
         usage = self._sbpgmon.usage()
         if usage is not None:
             self._screen.say(

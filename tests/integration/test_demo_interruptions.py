@@ -16,7 +16,7 @@ import pytest
 from sbpgmon.demo.processes import command_line
 
 
-@pytest.fixture()
+@pytest.fixture
 def scratch() -> Iterator[Path]:
     """A temporary folder for the demo alone, which the server's user can enter."""
     with tempfile.TemporaryDirectory(prefix="demo-") as name:
