@@ -202,7 +202,9 @@ class Agent:
 
     @contextlib.contextmanager
     def _pool(self, jobs: int) -> Iterator[tuple[ThreadPoolExecutor, queue.Queue[_Job]]]:
-        with ThreadPoolExecutor(max_workers=max(1, min(_MAX_THREADS, jobs)), thread_name_prefix="target") as pool:
+        with ThreadPoolExecutor(
+            max_workers=max(1, min(_MAX_THREADS, jobs)), thread_name_prefix="target"
+        ) as pool:
             yield pool, queue.Queue()
 
     def _poll(self, job: _Job, results: queue.Queue[_Job], *, keep: bool) -> None:

@@ -26,7 +26,8 @@ class _Text(logging.Formatter):
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         value: dict[str, object] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "message": record.getMessage(),
         }
@@ -69,4 +70,6 @@ class Repeats:
     def ok(self, target: str, metric: str) -> None:
         message, count = self._seen.pop((target, metric), ("", 0))
         if count > 1:
-            LOGGER.info("ended after %d times: %s", count, message, extra={"target": target, "metric": metric})
+            LOGGER.info(
+                "ended after %d times: %s", count, message, extra={"target": target, "metric": metric}
+            )

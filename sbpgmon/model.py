@@ -187,6 +187,7 @@ class Server:
     extensions: dict[str, tuple[str, tuple[int, ...]]]  # name -> schema, version
     writable: tuple[str, ...]  # user objects that the role could write to: must be empty
     pooled: bool  # a pooler stands in between
+    is_statements_loaded: bool  # pg_stat_statements is in shared_preload_libraries
 
     @property
     def major(self) -> int:

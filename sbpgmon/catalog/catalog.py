@@ -61,6 +61,11 @@ def pick_variant(metric: Metric, server: Server) -> tuple[Variant | None, str]:
                     f"the extension {need.extension} is not in database {server.database}: "
                     f"CREATE EXTENSION {need.extension}"
                 )
+            if need.extension == "pg_stat_statements" and not server.is_statements_loaded:
+                return (
+                    None,
+                    "pg_stat_statements is not loaded: shared_preload_libraries = 'pg_stat_statements'",
+                )
             _, versions = server.extensions[need.extension]
             if versions < need.version:
                 return None, (

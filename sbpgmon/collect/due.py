@@ -19,7 +19,10 @@ def slot_at(epoch_seconds: float, interval_seconds: float) -> int:
 
 
 def due_metrics(
-    catalog: Catalog, settings: Mapping[str, MetricSettings], last_slots: Mapping[str, int], epoch_seconds: float
+    catalog: Catalog,
+    settings: Mapping[str, MetricSettings],
+    last_slots: Mapping[str, int],
+    epoch_seconds: float,
 ) -> list[Due]:
     """The metrics whose slot has not been served yet. `last_slots`: metric -> slot of the last snapshot."""
     due = []

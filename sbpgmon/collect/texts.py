@@ -56,5 +56,9 @@ def read_texts(session: Session, server: Server, queryids: Sequence[int]) -> lis
         for dbid, userid, queryid, toplevel, raw in cursor.stream(sql.encode()):
             if size < MAX_BYTES:
                 size += len(raw)
-                texts.append(StatementText(dbid, userid, queryid, toplevel, scrub(bytes(raw).decode("utf-8", "replace"))))
+                texts.append(
+                    StatementText(
+                        dbid, userid, queryid, toplevel, scrub(bytes(raw).decode("utf-8", "replace"))
+                    )
+                )
     return texts

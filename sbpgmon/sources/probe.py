@@ -20,6 +20,7 @@ select
   pg_postmaster_start_time(),
   (select min(backend_start) from pg_stat_activity where backend_type = 'checkpointer'),
   pg_backend_pid(),
+  current_setting('pg_stat_statements.max', true) is not null,
   coalesce(
     (select json_object_agg(e.extname, json_build_array(n.nspname, e.extversion))
      from pg_extension as e join pg_namespace as n on n.oid = e.extnamespace),
@@ -54,7 +55,9 @@ def probe(session: Session, *, look_for_writes: bool = True) -> Server:
     with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
         row = cursor.execute(_IDENTITY).fetchone()
         assert row is not None
-        writable = tuple(name for (name,) in cursor.execute(_WRITABLE)) if look_for_writes and not row[3] else ()
+        writable = (
+            tuple(name for (name,) in cursor.execute(_WRITABLE)) if look_for_writes and not row[3] else ()
+        )
     return Server(
         version_num=version_num,
         version=row[0],
@@ -69,7 +72,8 @@ def probe(session: Session, *, look_for_writes: bool = True) -> Server:
         postmaster_start_time=row[9],
         checkpointer_start_time=row[10],
         pooled=row[11] != session.backend_pid,
-        extensions={name: (schema, _version(version)) for name, (schema, version) in row[12].items()},
+        is_statements_loaded=row[12],
+        extensions={name: (schema, _version(version)) for name, (schema, version) in row[13].items()},
         writable=writable,
     )
 

@@ -82,7 +82,9 @@ def read(
 def _ascii(sql: str, columns: Sequence[tuple[str, str]]) -> str:
     """A SQL_ASCII database checks nothing: bytes that may not be UTF-8 become '?', so that the store takes them."""
     picked = ", ".join(
-        f"""regexp_replace("{name}", E'[^\\\\x01-\\\\x7f]', '?', 'g') AS "{name}\"""" if type_ == "text" else f'"{name}"'
+        f"""regexp_replace("{name}", E'[^\\\\x01-\\\\x7f]', '?', 'g') AS "{name}\""""
+        if type_ == "text"
+        else f'"{name}"'
         for name, type_ in columns
     )
     return f"SELECT {picked} FROM (\n{sql}\n) AS metric"

@@ -108,7 +108,9 @@ class Session:
             "jit": "off",
             "TimeZone": "UTC",
         }
-        calls = ", ".join(f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in settings.items())
+        calls = ", ".join(
+            f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in settings.items()
+        )
         try:
             with self._conn.cursor() as cursor:
                 # One round trip: a simple query of two statements.
@@ -119,7 +121,9 @@ class Session:
                 yield cursor, row[0].astimezone(UTC)
                 cursor.execute("COMMIT")
         except psycopg.Error as error:
-            raise TargetError(f"Target {self.target.name}: {explain(error)}.", connection_help(error)) from None
+            raise TargetError(
+                f"Target {self.target.name}: {explain(error)}.", connection_help(error)
+            ) from None
         finally:
             if not self.is_broken and self._conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                 with contextlib.suppress(psycopg.Error):
@@ -183,7 +187,11 @@ def explain(error: psycopg.Error) -> str:
     """One line out of a driver's error: the server's words, without the place in our SQL."""
     text = error.diag.message_primary or str(error)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    line = lines[-1] if lines and error.diag.message_primary is None else (lines[0] if lines else type(error).__name__)
+    line = (
+        lines[-1]
+        if lines and error.diag.message_primary is None
+        else (lines[0] if lines else type(error).__name__)
+    )
     detail = error.diag.message_detail
     state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
     return (line.rstrip(".") + (f": {detail.rstrip('.')}" if detail else "") + state)[:500]
@@ -193,7 +201,10 @@ def connection_help(error: psycopg.Error) -> str:
     """What to do next, by what went wrong."""
     text = str(error)
     for sign, help_ in (
-        ("password authentication failed", "Check the role and its password (~/.pgpass, PGPASSWORD, a service file)."),
+        (
+            "password authentication failed",
+            "Check the role and its password (~/.pgpass, PGPASSWORD, a service file).",
+        ),
         ("no password supplied", "Give the password in ~/.pgpass, PGPASSWORD or a service file."),
         ("does not exist", "Check the name; `sbpgmon grants` prints the SQL for the roles."),
         ("no pg_hba.conf entry", "Let this host and role in by pg_hba.conf."),

@@ -63,9 +63,14 @@ class StoreConnection:
             conn.execute(f"SELECT {calls}".encode())
             yield conn
 
-    def query(self, sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> list[dict[str, Any]]:
+    def query(
+        self, sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None
+    ) -> list[dict[str, Any]]:
         """Rows as dictionaries, read in a read-only transaction."""
-        with self.transaction(transaction_read_only="on") as conn, conn.cursor(row_factory=dict_row) as cursor:
+        with (
+            self.transaction(transaction_read_only="on") as conn,
+            conn.cursor(row_factory=dict_row) as cursor,
+        ):
             return cursor.execute(sql.encode(), params).fetchall()
 
 
@@ -84,11 +89,13 @@ def translated() -> Iterator[None]:
         ) from None
     except pg.DiskFull as error:
         raise StoreError(
-            f"The store's disk is full: {explain(error)}.", "Make room; readings wait in the spool until then."
+            f"The store's disk is full: {explain(error)}.",
+            "Make room; readings wait in the spool until then.",
         ) from None
     except pg.InsufficientPrivilege as error:
         raise StoreRefusedError(
-            f"The store refuses: {explain(error)}.", f"Use the role that owns {SCHEMA}; `sbpgmon grants` prints it."
+            f"The store refuses: {explain(error)}.",
+            f"Use the role that owns {SCHEMA}; `sbpgmon grants` prints it.",
         ) from None
     except psycopg.Error as error:
         raise StoreError(f"The store: {explain(error)}.", connection_help(error)) from None

@@ -33,7 +33,12 @@ def names_of(metric: Metric) -> Names:
         return f"{SCHEMA}.{quote(metric.name + suffix)}"
 
     return Names(
-        name("_series"), name("_last"), name("_staging"), name("_attributes"), name(f"_{metric.tier}"), name("")
+        name("_series"),
+        name("_last"),
+        name("_staging"),
+        name("_attributes"),
+        name(f"_{metric.tier}"),
+        name(""),
     )
 
 
@@ -56,7 +61,14 @@ def signature_of(metric: Metric) -> list[dict[str, str]]:
 
 def definition_hash(metric: Metric) -> str:
     """Digest of everything that the DDL, the view and the comments are made from."""
-    parts = [metric.title, metric.description, metric.tier, metric.missing, metric.nulls, str(metric.interval_seconds)]
+    parts = [
+        metric.title,
+        metric.description,
+        metric.tier,
+        metric.missing,
+        metric.nulls,
+        str(metric.interval_seconds),
+    ]
     parts += [f"{c.name} {c.kind} {c.type.name} {c.description} {c.unit}" for c in metric.columns]
     parts += [",".join(sorted(v.lacks)) for v in metric.variants] + [_GENERATION]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
@@ -67,8 +79,10 @@ _GENERATION = "1"  # raised when this module makes other views or tables out of 
 
 def fact_columns(metric: Metric) -> list[tuple[Column, str]]:
     """Fact columns with their stored type, narrow ones first: they fill the gap behind `quality`."""
-    stored = [(c, "real" if c.kind is Kind.COUNTER and c.type.name == "double precision" else c.type.name)
-              for c in metric.facts]
+    stored = [
+        (c, "real" if c.kind is Kind.COUNTER and c.type.name == "double precision" else c.type.name)
+        for c in metric.facts
+    ]
     return sorted(stored, key=lambda pair: _WIDTH[pair[1]])
 
 
@@ -126,8 +140,11 @@ def create_metric(metric: Metric) -> list[str]:
             f"COMMENT ON TABLE {names.facts} IS "
             f"{literal(f'Facts of {metric.name} at {metric.tier}; read them through the view {metric.name}')}",
             # A numeric column would give every partition a TOAST table.
-            *(f"ALTER TABLE {names.facts} ALTER COLUMN {quote(c.name)} SET STORAGE PLAIN"
-              for c, type_ in fact_columns(metric) if type_ == "numeric"),
+            *(
+                f"ALTER TABLE {names.facts} ALTER COLUMN {quote(c.name)} SET STORAGE PLAIN"
+                for c, type_ in fact_columns(metric)
+                if type_ == "numeric"
+            ),
         ]
     return statements
 
@@ -145,7 +162,9 @@ def add_columns(metric: Metric, added: tuple[Column, ...]) -> list[str]:
             tables[names.facts] = stored[column.name]
         if column.kind is Kind.INFO:
             tables[names.attributes] = column.type.name
-        statements += [f"ALTER TABLE {t} ADD COLUMN {quote(column.name)} {type_}" for t, type_ in tables.items()]
+        statements += [
+            f"ALTER TABLE {t} ADD COLUMN {quote(column.name)} {type_}" for t, type_ in tables.items()
+        ]
     return statements
 
 

@@ -115,7 +115,9 @@ def _difference(
     moving = (*counters, *resets)
     changed = " OR ".join(f"s.{quote(c.name)} IS DISTINCT FROM l.{quote(c.name)}" for c in moving)
     fell = " OR ".join(f"{_zero('s', c)} < {_zero('l', c)}" for c in counters)
-    moved_reset = " OR ".join(f"s.{quote(c.name)} IS DISTINCT FROM l.{quote(c.name)}" for c in resets) or "false"
+    moved_reset = (
+        " OR ".join(f"s.{quote(c.name)} IS DISTINCT FROM l.{quote(c.name)}" for c in resets) or "false"
+    )
     pair = [
         *(f"s.{quote(c.name)} AS {quote('n_' + c.name)}" for c in (*counters, *gauges, *resets)),
         *(f"{_zero('s', c)} - {_zero('l', c)} AS {quote('d_' + c.name)}" for c in counters),
@@ -215,5 +217,3 @@ def _nulls(metric: Metric, asked: tuple[Column, ...], prefix: str) -> str:
     if metric.nulls == "zero" or not asked:
         return ""
     return f" OR num_nulls({', '.join(quote(prefix + c.name) for c in asked)}) > 0"
-
-

@@ -116,7 +116,11 @@ class Gate:
 
     def wanted_texts(self, target: str) -> list[int]:
         """The queryids whose text is to be fetched now: none while the last fetch is recent."""
-        if not self._is_open or self._settings.texts == "off" or "stat_statements" not in self._catalog.metrics:
+        if (
+            not self._is_open
+            or self._settings.texts == "off"
+            or "stat_statements" not in self._catalog.metrics
+        ):
             return []
         last = self._texts_read.get(target)
         if last is not None and (datetime.now(UTC) - last).total_seconds() < self._settings.agent.texts_every:
@@ -176,7 +180,9 @@ class Gate:
                 poll, _ = load(path.read_bytes())
             except ValueError as error:
                 path.rename(path.with_suffix(".broken"))
-                LOGGER.error("spool: %s is %s; put aside as %s", path.name, error, path.with_suffix(".broken").name)
+                LOGGER.error(
+                    "spool: %s is %s; put aside as %s", path.name, error, path.with_suffix(".broken").name
+                )
                 continue
             if poll.target in self.held:
                 continue

@@ -26,7 +26,9 @@ def target_ids(conn: psycopg.Connection[Any], names: Sequence[str]) -> dict[str,
         f"WHERE NOT EXISTS (SELECT FROM {SCHEMA}.target AS t WHERE t.name = n)".encode(),
         (list(names),),
     )
-    rows = conn.execute(f"SELECT name, target_id FROM {SCHEMA}.target WHERE name = ANY(%s)".encode(), (list(names),))
+    rows = conn.execute(
+        f"SELECT name, target_id FROM {SCHEMA}.target WHERE name = ANY(%s)".encode(), (list(names),)
+    )
     return dict(rows.fetchall())
 
 

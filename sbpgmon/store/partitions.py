@@ -37,7 +37,9 @@ def wanted(metrics: Iterable[Metric], times: Iterable[datetime]) -> dict[str, tu
     return found
 
 
-def ensure_partitions(conn: psycopg.Connection[Any], metrics: Iterable[Metric], times: Iterable[datetime]) -> int:
+def ensure_partitions(
+    conn: psycopg.Connection[Any], metrics: Iterable[Metric], times: Iterable[datetime]
+) -> int:
     """Makes what is missing of the partitions that hold `times` and those after them; returns how many it made.
 
     The caller's transaction is used: a table that lives only with the rows that need it is never left behind.

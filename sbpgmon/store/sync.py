@@ -54,7 +54,8 @@ def sync(conn: psycopg.Connection[Any], catalog: Catalog, readers: Sequence[str]
 
 def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
     row = conn.execute(
-        f"SELECT metric_id, signature, tier, table_version FROM {SCHEMA}.metric WHERE name = %s".encode(), (metric.name,)
+        f"SELECT metric_id, signature, tier, table_version FROM {SCHEMA}.metric WHERE name = %s".encode(),
+        (metric.name,),
     ).fetchone()
     if row is None:
         _run(conn, [*ddl.create_metric(metric), ddl.insert_metric(metric)])
@@ -149,7 +150,8 @@ def by_need(catalog: Catalog) -> list[str]:
 def grant_readers(conn: psycopg.Connection[Any], readers: Sequence[str]) -> list[str]:
     """USAGE on the schema and SELECT on its views, for those of the readers that exist; returns these."""
     there = [
-        name for (name,) in conn.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (list(readers),))
+        name
+        for (name,) in conn.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (list(readers),))
     ]
     views = [
         name

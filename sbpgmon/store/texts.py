@@ -30,7 +30,8 @@ def wanted_texts(conn: psycopg.Connection[Any], target: str) -> tuple[datetime |
 def write_texts(conn: psycopg.Connection[Any], target_id: int, texts: Iterable[StatementText]) -> None:
     """Stores texts that were read; each text once, each series once."""
     conn.execute(
-        f"UPDATE {SCHEMA}.target SET texts_read_at = clock_timestamp() WHERE target_id = %s".encode(), (target_id,)
+        f"UPDATE {SCHEMA}.target SET texts_read_at = clock_timestamp() WHERE target_id = %s".encode(),
+        (target_id,),
     )
     rows = [(t.dbid, t.userid, t.queryid, t.toplevel, t.query.replace("\x00", "")) for t in texts]
     if not rows:
@@ -40,7 +41,9 @@ def write_texts(conn: psycopg.Connection[Any], target_id: int, texts: Iterable[S
         "unnest(%(dbid)s::oid[], %(userid)s::oid[], %(queryid)s::bigint[], %(toplevel)s::boolean[], %(query)s::text[]) "
         "AS r (dbid, userid, queryid, toplevel, query)"
     )
-    params: dict[str, Any] = dict(zip(("dbid", "userid", "queryid", "toplevel", "query"), columns, strict=True))
+    params: dict[str, Any] = dict(
+        zip(("dbid", "userid", "queryid", "toplevel", "query"), columns, strict=True)
+    )
     params["target_id"] = target_id
     conn.execute(
         f"INSERT INTO {SCHEMA}.statement_text (text_hash, query) "

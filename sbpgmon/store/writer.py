@@ -60,7 +60,9 @@ class Writer:
             if poll.target not in self._target_ids:
                 self._target_ids |= lease.target_ids(conn, [poll.target])
             if not self._metric_ids:
-                self._metric_ids = dict(conn.execute(f"SELECT name, metric_id FROM {SCHEMA}.metric".encode()).fetchall())
+                self._metric_ids = dict(
+                    conn.execute(f"SELECT name, metric_id FROM {SCHEMA}.metric".encode()).fetchall()
+                )
             target_id = self._target_ids[poll.target]
             self._make_room(conn, poll)
             if poll.server is not None:
@@ -87,7 +89,9 @@ class Writer:
 
     def _make_room(self, conn: psycopg.Connection[Any], poll: TargetPoll) -> None:
         times = [_time_of(reading)[0] for reading in poll.readings]
-        metrics = [self._catalog.metrics[r.metric] for r in poll.readings if r.metric in self._catalog.metrics]
+        metrics = [
+            self._catalog.metrics[r.metric] for r in poll.readings if r.metric in self._catalog.metrics
+        ]
         tomorrow = [time + timedelta(days=1) for time in times]
         needed = wanted(metrics, times + tomorrow).keys()
         if needed - self._partitions:
@@ -223,7 +227,7 @@ class Writer:
             return True
         target = next(name for name, number in self._target_ids.items() if number == target_id)
         reading = self._spool.last(target, metric.name, state["snapshot_id"])
-        conn.execute(f"DELETE FROM {SCHEMA}.\"{metric.name}_last\" WHERE target_id = %s".encode(), (target_id,))
+        conn.execute(f'DELETE FROM {SCHEMA}."{metric.name}_last" WHERE target_id = %s'.encode(), (target_id,))
         if reading is None:
             note = f"{metric.name}: the last counters were lost with a crash of the store; this snapshot is a baseline"
             _event(conn, target_id, "baseline", note)
@@ -241,7 +245,9 @@ class Writer:
 
 def _copy_in(conn: psycopg.Connection[Any], metric: Metric, statements: Statements, reading: Reading) -> None:
     # Without statistics the planner takes staging and M_last for small and nests loops over them.
-    conn.execute(f"TRUNCATE {SCHEMA}.\"{metric.name}_staging\"; SELECT set_config('enable_nestloop', 'off', true)".encode())
+    conn.execute(
+        f"TRUNCATE {SCHEMA}.\"{metric.name}_staging\"; SELECT set_config('enable_nestloop', 'off', true)".encode()
+    )
     with conn.cursor().copy(statements.copy.encode()) as copy:
         copy.write(reading.data)
     if statements.doubles and _one(conn, statements.doubles)[0]:
@@ -385,7 +391,8 @@ def _note_server(conn: psycopg.Connection[Any], target_id: int, server: Server) 
 
 def _event(conn: psycopg.Connection[Any], target_id: int, kind: str, detail: str) -> None:
     conn.execute(
-        f"INSERT INTO {SCHEMA}.event (target_id, kind, detail) VALUES (%s, %s, %s)".encode(), (target_id, kind, detail)
+        f"INSERT INTO {SCHEMA}.event (target_id, kind, detail) VALUES (%s, %s, %s)".encode(),
+        (target_id, kind, detail),
     )
 
 

@@ -1,0 +1,220 @@
+"""`status` and `top`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from sbpgmon.cli.main import Context
+from sbpgmon.cli.output import age, console, number, one_line, percent, print_table, size, to_csv, to_json
+from sbpgmon.config import parse_seconds
+from sbpgmon.errors import ConfigError
+from sbpgmon.present import top as top_
+from sbpgmon.present.status import status as read_status
+from sbpgmon.store.version import check
+
+
+class Moment(click.ParamType):
+    """A duration before now (`1h`), or a moment (ISO 8601; UTC where it has no zone)."""
+
+    name = "when"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        if value == "now":
+            return datetime.now(UTC)
+        try:
+            return datetime.now(UTC) - timedelta(seconds=parse_seconds(value))
+        except (ValueError, OverflowError):
+            pass
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(
+                f"{value!r} is neither a duration (15m, 1h, 7d) nor a moment (2026-11-21T10:00).", param, ctx
+            )
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Duration(click.ParamType):
+    """A duration: `5m`, `1h`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = parse_seconds(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if seconds <= 0:
+            self.fail("must be more than 0", param, ctx)
+        return seconds
+
+
+@click.command()
+@click.option(
+    "--window", type=Duration(), default="15m", show_default=True, help="Stretch that the figures are over."
+)
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.pass_obj
+def status(context: Context, window: float, form: str) -> None:
+    """Targets, last snapshots, cache hit rate, connections, deadlocks, TPS."""
+    settings = context.load()
+    store = context.store(settings)
+    try:
+        with store.transaction() as conn:
+            check(conn)
+        found = read_status(store, window)
+    finally:
+        store.close()
+    if form == "json":
+        click.echo(to_json(found))
+        return
+    out = console()
+    if not found["targets"]:
+        out.print("No target has been polled yet: run `sbpgmon collect`.")
+        return
+    rows = [
+        {
+            "target": t["target"],
+            "state": _state(t),
+            "poll": age(t["last_poll_age_seconds"]),
+            "cache": percent(t["cache_hit_ratio"]),
+            "connections": "–"
+            if t["client_backends"] is None
+            else f"{t['client_backends']}/{t['available']}",
+            "tps": number(t["tps"], 1),
+            "deadlocks": number(t["deadlocks"]),
+            "temp": size(t["temp_bytes"]),
+        }
+        for t in found["targets"]
+    ]
+    columns = [
+        ("target", "target", False),
+        ("state", "state", False),
+        ("poll", "polled", True),
+        ("cache", "cache hit", True),
+        ("connections", "conn.", True),
+        ("tps", "TPS", True),
+        ("deadlocks", "deadlocks", True),
+        ("temp", "temp", True),
+    ]
+    print_table(f"Targets (figures over the last {age(window)})", columns, rows, out=out)
+    out.print()
+    snapshots = [
+        {
+            "target": s["target"],
+            "metric": s["metric"],
+            "age": age(s["age_seconds"]),
+            "rows": number(s["rows"]),
+            "took": "–" if s["duration_seconds"] is None else f"{s['duration_seconds'] * 1000:,.0f} ms",
+            "status": s["status"] if s["status"] == "ok" else f"{s['status']}: {one_line(s['error'], 200)}",
+        }
+        for s in found["snapshots"]
+    ]
+    columns = [
+        ("target", "target", False),
+        ("metric", "metric", False),
+        ("age", "age", True),
+        ("rows", "rows", True),
+        ("took", "took", True),
+        ("status", "status", False),
+    ]
+    print_table("Last snapshots", columns, snapshots, out=out)
+
+
+def _state(target: dict[str, Any]) -> str:
+    if target["up"] is None:
+        return "no poll yet"
+    if not target["up"]:
+        return "DOWN"
+    role = "standby" if target["is_standby"] else "primary"
+    return f"up, {role} {target['server_version'] or ''}".strip()
+
+
+@click.command()
+@click.option(
+    "--since", type=Moment(), default="1h", show_default=True, help="From: 15m, 7d, or 2026-11-21T10:00."
+)
+@click.option("--until", type=Moment(), default="now", show_default=True, help="To.")
+@click.option(
+    "--by",
+    default="total_exec_time",
+    show_default=True,
+    metavar="COUNTER",
+    help="Any counter: calls, rows, …",
+)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option("--target", metavar="NAME", help="One target only.")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
+)
+@click.pass_obj
+def top(
+    context: Context, since: datetime, until: datetime, by: str, limit: int, target: str | None, form: str
+) -> None:
+    """Statements over any stretch of history, by what they cost most of.
+
+    Deltas of pg_stat_statements, summed over whole snapshots whose end lies in the stretch. `share` is of all
+    top-level statements; ~ marks sums that are a lower bound, because of a reset or an unknown stretch.
+    """
+    if since >= until:
+        raise ConfigError("--since is not before --until.", "Give --since an earlier moment.")
+    settings = context.load()
+    catalog = context.catalog(settings)
+    store = context.store(settings)
+    try:
+        with store.transaction() as conn:
+            check(conn)
+        found = top_.top(
+            store,
+            catalog.metrics["stat_statements"],
+            since=since,
+            until=until,
+            by=by,
+            limit=limit,
+            target=target,
+        )
+    finally:
+        store.close()
+    if form == "json":
+        click.echo(to_json(found))
+    elif form == "csv":
+        click.echo(to_csv(found), nl=False)
+    else:
+        _print_top(found, by, since, until)
+
+
+def _print_top(rows: list[dict[str, Any]], by: str, since: datetime, until: datetime) -> None:
+    out = console()
+    if not rows:
+        out.print(
+            "No statement ran in this stretch, or none has been seen twice yet: differences need two snapshots."
+        )
+        return
+    has_targets = len({row["target"] for row in rows}) > 1
+    shown: list[tuple[str, str, bool, Callable[[dict[str, Any]], str]]] = []
+    if by not in ("calls", "total_exec_time"):
+        shown.append(("by", by, True, lambda r: number(r[by], 1 if isinstance(r[by], float) else 0)))
+    shown += [
+        ("share", "share", True, lambda r: percent(r["share"]) + ("~" if r["is_partial"] else "")),
+        ("time", "total ms", True, lambda r: number(r["total_exec_time"])),
+        ("calls", "calls", True, lambda r: number(r["calls"])),
+        ("mean", "mean ms", True, lambda r: number(r["mean_exec_time"], 2)),
+    ]
+    if has_targets:
+        shown.append(("target", "target", False, lambda r: r["target"]))
+    shown.append(("user", "user", False, lambda r: r["usename"] or "?"))
+    cells = [{key: cell(row) for key, _, _, cell in shown} for row in rows]
+    used = sum(max(len(heading), *(len(c[key]) for c in cells)) + 2 for key, heading, _, _ in shown)
+    for cell, row in zip(cells, rows, strict=True):
+        cell["query"] = one_line(row["query"], max(20, out.width - used - 1))
+    columns = [(key, heading, is_number) for key, heading, is_number, _ in shown] + [
+        ("query", "statement", False)
+    ]
+    title = f"Top {len(rows)} statements by {by}, {since:%Y-%m-%d %H:%M} to {until:%H:%M} UTC"
+    print_table(title, columns, cells, out=out)

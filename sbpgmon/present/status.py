@@ -1,0 +1,100 @@
+"""What `status` shows: targets, the figures that people ask for first, and every metric's last snapshot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sbpgmon.store.connection import StoreConnection
+
+_TARGETS = """
+SELECT
+  t.name AS target,
+  t.database,
+  t.server_version,
+  u.up,
+  u.time AS last_poll,
+  extract(epoch FROM clock_timestamp() - u.time)::double precision AS last_poll_age_seconds,
+  s.is_standby,
+  s.postmaster_start_time
+FROM monitoring.target AS t
+LEFT JOIN LATERAL (
+  SELECT max(s.last_ts) AS time, bool_or(s.last_status <> 'unreachable') AS up
+  FROM monitoring.metric_state AS s
+  WHERE s.target_id = t.target_id
+    AND s.last_ts >= (SELECT max(last_ts) - interval '1 minute' FROM monitoring.metric_state WHERE target_id = t.target_id)
+) AS u ON true
+LEFT JOIN LATERAL (
+  SELECT s.is_standby, s.postmaster_start_time FROM monitoring.metric_state AS s
+  WHERE s.target_id = t.target_id AND s.snapshot_ts IS NOT NULL ORDER BY s.snapshot_ts DESC LIMIT 1
+) AS s ON true
+ORDER BY 1
+"""
+
+# Each figure over the true seconds of its snapshots, never as a mean of ratios.
+_FIGURES = """
+WITH watched AS (
+  SELECT l.target_id, sum(l.interval_seconds)::double precision AS seconds
+  FROM monitoring.snapshot_log AS l JOIN monitoring.metric AS m USING (metric_id)
+  WHERE m.name = 'stat_database' AND l.status = 'ok' AND l.ts > clock_timestamp() - %(window)s::interval
+  GROUP BY 1
+), counted AS (
+  SELECT d.target_id,
+    sum(d.blks_hit) AS blks_hit, sum(d.blks_read) AS blks_read, sum(d.deadlocks) AS deadlocks,
+    sum(d.xact_commit + d.xact_rollback) AS transactions, sum(d.xact_rollback) AS rollbacks,
+    sum(d.temp_bytes) AS temp_bytes
+  FROM monitoring.stat_database AS d
+  WHERE d.time > clock_timestamp() - %(window)s::interval
+  GROUP BY 1
+), slots AS (
+  SELECT DISTINCT ON (c.target) c.target, c.client_backends, c.available, c.utilisation_ratio
+  FROM monitoring.connection_utilisation AS c
+  WHERE c.time > clock_timestamp() - %(window)s::interval
+  ORDER BY c.target, c.time DESC
+)
+SELECT
+  t.name AS target,
+  (c.blks_hit / nullif(c.blks_hit + c.blks_read, 0))::double precision AS cache_hit_ratio,
+  s.client_backends,
+  s.available,
+  s.utilisation_ratio,
+  c.deadlocks::bigint AS deadlocks,
+  (c.transactions / nullif(w.seconds, 0))::double precision AS tps,
+  (c.rollbacks / nullif(c.transactions, 0))::double precision AS rollback_ratio,
+  c.temp_bytes::bigint AS temp_bytes
+FROM monitoring.target AS t
+LEFT JOIN watched AS w ON w.target_id = t.target_id
+LEFT JOIN counted AS c ON c.target_id = t.target_id
+LEFT JOIN slots AS s ON s.target = t.name
+ORDER BY 1
+"""
+
+_SNAPSHOTS = """
+SELECT
+  t.name AS target,
+  m.name AS metric,
+  s.last_status AS status,
+  s.last_ts AS time,
+  extract(epoch FROM clock_timestamp() - s.last_ts)::double precision AS age_seconds,
+  CASE WHEN s.last_status = 'ok' THEN s.snapshot_rows END AS rows,
+  CASE WHEN s.last_status = 'ok' THEN s.snapshot_duration_seconds::double precision END AS duration_seconds,
+  s.last_error AS error
+FROM monitoring.metric_state AS s
+JOIN monitoring.target AS t USING (target_id)
+JOIN monitoring.metric AS m USING (metric_id)
+ORDER BY 1, 2
+"""
+
+
+def status(store: StoreConnection, window_seconds: float) -> dict[str, Any]:
+    """`{"window_seconds", "targets": [{…}], "snapshots": [{…}]}`; figures are None where nothing is known.
+
+    Raises StoreError and its kin.
+    """
+    targets = {row["target"]: row for row in store.query(_TARGETS)}
+    for row in store.query(_FIGURES, {"window": f"{window_seconds} seconds"}):
+        targets[row["target"]] |= row
+    return {
+        "window_seconds": window_seconds,
+        "targets": list(targets.values()),
+        "snapshots": store.query(_SNAPSHOTS),
+    }
