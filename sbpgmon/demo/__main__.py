@@ -42,15 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(
-    workspace: Workspace, screen: Screen, interruptions: Interruptions, *, seconds: int, keep: bool
-) -> None:
+def _run(workspace: Workspace, screen: Screen, interruptions: Interruptions, *, seconds: int, keep: bool) -> None:
     started = time.monotonic()
     workspace.open()
     if workspace.is_kept:
-        raise DemoError(
-            f"A demo was left running in {workspace.folder}.", "Stop it: python -m sbpgmon.demo --stop"
-        )
+        raise DemoError(f"A demo was left running in {workspace.folder}.", "Stop it: python -m sbpgmon.demo --stop")
     is_left_running = False
     try:
         workspace.clear()  # what a killed run has left
@@ -67,9 +63,7 @@ def _run(
             with interruptions.hold():
                 workspace.remove()
     if not is_left_running:
-        screen.say(
-            f"✓ Done in {time.monotonic() - started:.0f} s; the server and its folder are removed.", "green"
-        )
+        screen.say(f"✓ Done in {time.monotonic() - started:.0f} s; the server and its folder are removed.", "green")
 
 
 def _stop(workspace: Workspace, screen: Screen) -> int:
@@ -84,9 +78,7 @@ def _stop(workspace: Workspace, screen: Screen) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sbpgmon.demo", description=_DESCRIPTION)
-    parser.add_argument(
-        "--seconds", type=_seconds, default=30, metavar="N", help="run traffic for N seconds (30)"
-    )
+    parser.add_argument("--seconds", type=_seconds, default=30, metavar="N", help="run traffic for N seconds (30)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--keep", action="store_true", help="leave server, traffic and agent running, and say how to connect"

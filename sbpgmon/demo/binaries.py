@@ -72,9 +72,7 @@ def clean_environment(bin_dir: Path | None = None) -> dict[str, str]:
 def usable_bin_dir(bin_dir: Path, account: Account) -> Path:
     """`bin_dir`, or a copy of its tree, from which `account` can run the server. Raises ClusterError."""
     if not (bin_dir / "postgres").is_file():
-        raise ClusterError(
-            f"{bin_dir}: no PostgreSQL server there.", "Name the folder that holds `postgres`."
-        )
+        raise ClusterError(f"{bin_dir}: no PostgreSQL server there.", "Name the folder that holds `postgres`.")
     _restore_links(bin_dir)
     if _starts(bin_dir, account):
         return bin_dir
@@ -157,9 +155,4 @@ def _is_ours(cache: Path) -> bool:
         found = cache.lstat()
     except FileNotFoundError:
         return False
-    return (
-        cache.is_dir()
-        and not cache.is_symlink()
-        and found.st_uid == os.geteuid()
-        and not found.st_mode & 0o022
-    )
+    return cache.is_dir() and not cache.is_symlink() and found.st_uid == os.geteuid() and not found.st_mode & 0o022

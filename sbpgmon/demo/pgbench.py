@@ -85,9 +85,7 @@ class Pgbench:
 
 def parse_report(report: str) -> Done:
     """Reads pgbench's summary of the two scripts; what is not there counts as 0."""
-    by_script = {
-        Path(part.split("\n", 1)[0].strip()).name: part for part in re.split(r"SQL script \d+: ", report)[1:]
-    }
+    by_script = {Path(part.split("\n", 1)[0].strip()).name: part for part in re.split(r"SQL script \d+: ", report)[1:]}
 
     def count(script: Path, label: str) -> int:
         found = re.search(rf"- number of {label}: (\d+)", by_script.get(script.name, ""))

@@ -47,9 +47,7 @@ def succeeds(command: Sequence[str], account: Account, env: Mapping[str, str] | 
     return done.returncode == 0
 
 
-def run_to_end(
-    command: Sequence[str], account: Account, env: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
+def run_to_end(command: Sequence[str], account: Account, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Runs a program as `account`, out of reach of the terminal's Ctrl-C.
 
     If we are interrupted meanwhile it gets a SIGINT (on which pg_ctl takes down the server that it is just

@@ -65,9 +65,7 @@ def _dump(program: Path, *arguments: str) -> str:
 
 
 def _run(*command: str) -> str:
-    done = subprocess.run(
-        command, env=clean_environment(), capture_output=True, text=True, start_new_session=True
-    )
+    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, start_new_session=True)
     if done.returncode != 0:
         raise ClusterError(f"{Path(command[0]).name} failed: {done.stderr.strip()}")
     return done.stdout

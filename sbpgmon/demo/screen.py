@@ -68,9 +68,7 @@ class Screen:
             self.say(f"✗ {title}", "red")
             raise
         taken = f"{time.monotonic() - started:.1f} s"
-        self._console.print(
-            Text.assemble(("✓ ", "green"), title.ljust(self.width - 10), (f"{taken:>7}", "dim"))
-        )
+        self._console.print(Text.assemble(("✓ ", "green"), title.ljust(self.width - 10), (f"{taken:>7}", "dim")))
         for note in notes:
             self.say(f"  {note}", "dim")
 
@@ -80,17 +78,13 @@ class Screen:
         if not self._console.is_terminal:
             yield Live(self, None, seconds)
             return
-        bar = Progress(
-            BarColumn(bar_width=10), TextColumn("{task.description}"), console=self._console, transient=True
-        )
+        bar = Progress(BarColumn(bar_width=10), TextColumn("{task.description}"), console=self._console, transient=True)
         with bar:
             yield Live(self, bar, seconds)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A plain table; the first column is left-aligned, the others are numbers."""
-        table = Table(
-            box=None, pad_edge=False, padding=(0, 3, 0, 0), collapse_padding=True, header_style="dim"
-        )
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), collapse_padding=True, header_style="dim")
         for number, column in enumerate(columns):
             table.add_column(column, justify="right" if number else "left", no_wrap=not number)
         for row in rows:

@@ -92,11 +92,7 @@ class Cluster:
     def pid(self) -> int | None:
         """The postmaster's process id; None when it does not run."""
         try:
-            first = (
-                (self.data_dir / "postmaster.pid")
-                .read_text(encoding="utf-8", errors="replace")
-                .split("\n")[0]
-            )
+            first = (self.data_dir / "postmaster.pid").read_text(encoding="utf-8", errors="replace").split("\n")[0]
             pid = int(first)
         except (OSError, ValueError):
             return None
@@ -138,9 +134,7 @@ class Cluster:
     def create(self) -> None:
         """Makes the cluster (initdb) without starting it. Raises ClusterError."""
         if self.link.is_symlink() or (self.link.exists() and any(self.link.iterdir())):
-            raise ClusterError(
-                f"{self.link}: not empty.", "Remove the cluster that is there, or name another folder."
-            )
+            raise ClusterError(f"{self.link}: not empty.", "Remove the cluster that is there, or name another folder.")
         root = scratch_root(self._account)
         self.socket_dir = Path(tempfile.mkdtemp(prefix="sbpgmon-", dir=root))
         try:
@@ -172,8 +166,7 @@ class Cluster:
             "unix_socket_directories": str(self.socket_dir),
         }
         lines = [
-            f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n"
-            for name, value in {**self.settings, **own}.items()
+            f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in {**self.settings, **own}.items()
         ]
         self._write(_SETTINGS, "".join(lines))
 
@@ -206,9 +199,7 @@ class Cluster:
         if is_alive(pid):
             kill(pid)
         if self.is_running:
-            raise ClusterError(
-                f"The server in {self.link} (process {pid}) did not stop: {done.stderr.strip()}"
-            )
+            raise ClusterError(f"The server in {self.link} (process {pid}) did not stop: {done.stderr.strip()}")
 
     def restart(self) -> None:
         """A clean stop, then a start."""

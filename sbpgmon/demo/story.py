@@ -29,9 +29,7 @@ _PATIENCE_SECONDS = 30.0
 class Story:
     """One run of the demo in `workspace`, which is open and empty."""
 
-    def __init__(
-        self, workspace: Workspace, screen: Screen, interruptions: Interruptions, *, seconds: int
-    ) -> None:
+    def __init__(self, workspace: Workspace, screen: Screen, interruptions: Interruptions, *, seconds: int) -> None:
         self._workspace = workspace
         self._screen = screen
         self._interruptions = interruptions
@@ -86,9 +84,7 @@ class Story:
         with screen.step("Take a picture of the database, for later") as notes:
             before = take_picture(superuser, self._cluster.bin_dir)
             notes.append(f"pg_dump -s, roles, settings, privileges: {len(before.encode()):,} bytes")
-        write_config(
-            self._workspace, target=TARGET, reader_dsn=self._dsn(_READER), owner_dsn=self._dsn(_OWNER)
-        )
+        write_config(self._workspace, target=TARGET, reader_dsn=self._dsn(_READER), owner_dsn=self._dsn(_OWNER))
         return before
 
     def _work(self, monitoring: Monitoring) -> Counts:
@@ -146,9 +142,7 @@ class Story:
         )
         wrong = [row.what for row in found if not row.is_equal]
         if wrong:
-            raise DemoError(
-                f"The agent's numbers are wrong: {', '.join(wrong)}.", "This is a bug: please report it."
-            )
+            raise DemoError(f"The agent's numbers are wrong: {', '.join(wrong)}.", "This is a bug: please report it.")
 
     def _show_cost(self, monitoring: Monitoring) -> None:
         self._screen.heading("What did it cost the server, read every few seconds?")
@@ -213,9 +207,7 @@ class Story:
         screen.say("  psql, if there is none here:")
         screen.literal(_short(self._cluster.bin_dir / "psql"))
         screen.say("  sbpgmon on it (status, top, metrics list, rollback):")
-        screen.literal(
-            f"{_short(Path(sys.executable))} -m sbpgmon --config {_short(self._workspace.config)} status"
-        )
+        screen.literal(f"{_short(Path(sys.executable))} -m sbpgmon --config {_short(self._workspace.config)} status")
         screen.say("  Stop and remove it all:")
         screen.literal(f"{_short(Path(sys.executable))} -m sbpgmon.demo --stop")
 

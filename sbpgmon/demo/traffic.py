@@ -69,9 +69,7 @@ class Traffic:
     `dsn` is the application role's. With `pgbench=False` the Python sessions are alone.
     """
 
-    def __init__(
-        self, dsn: str, *, crowds: tuple[Crowd, ...] = CROWDS, pgbench: bool = True, seed: int = 1
-    ) -> None:
+    def __init__(self, dsn: str, *, crowds: tuple[Crowd, ...] = CROWDS, pgbench: bool = True, seed: int = 1) -> None:
         self._dsn = dsn
         self._crowds = crowds
         self._seed = seed

@@ -12,6 +12,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.demo.errands import COUNTED_STATEMENTS
 from sbpgmon.demo.traffic import Counts
 
@@ -52,6 +53,9 @@ class Monitoring:
     def __init__(self, dsn: str, target: str) -> None:
         self._dsn = dsn
         self._target = target
+        metrics = load_catalog(None).metrics
+        # Coarser tiers repeat the same numbers.
+        self._tiers = {name: metrics[name].tier for name in METRICS}
 
     def count_snapshots(self, *, since: datetime | None = None) -> int:
         """Good snapshots (later than `since`) of that metric of METRICS that has the fewest."""
@@ -67,8 +71,8 @@ class Monitoring:
     def count_deadlocks(self) -> int:
         rows = self._ask(
             """select coalesce(sum(deadlocks), 0)::bigint from monitoring.deadlocks
-            where target = %s and tier = 'raw'""",
-            [self._target],
+            where target = %s and tier = %s""",
+            [self._target, self._tiers["stat_database"]],
         )
         return int(rows[0][0])
 
@@ -78,8 +82,8 @@ class Monitoring:
         for field, beginning in COUNTED_STATEMENTS.items():
             rows = self._ask(
                 """select coalesce(sum(calls), 0)::bigint from monitoring.statements
-                where target = %s and tier = 'raw' and toplevel and starts_with(ltrim(query, E'\\n '), %s)""",
-                [self._target, beginning],
+                where target = %s and tier = %s and toplevel and starts_with(ltrim(query, E'\\n '), %s)""",
+                [self._target, self._tiers["stat_statements"], beginning],
             )
             found.append(Comparison(field.replace("_", " "), getattr(counts, field), int(rows[0][0])))
         return found
@@ -91,10 +95,11 @@ class Monitoring:
                 coalesce(sum(calls) filter (where usename = %s), 0)::bigint,
                 coalesce(sum(total_exec_time) filter (where usename = %s), 0)::float8,
                 coalesce(sum(total_exec_time), 0)::float8,
-                coalesce(extract(epoch from max(time) - min(time)), 0)::float8
+                (select coalesce(sum(interval_seconds), 0)::float8 from monitoring.snapshot
+                where target = %s and metric = 'stat_statements' and status = 'ok')
             from monitoring.statements
-            where target = %s and tier = 'raw' and toplevel""",
-            [role, role, self._target],
+            where target = %s and tier = %s and toplevel""",
+            [role, role, self._target, self._target, self._tiers["stat_statements"]],
         )
         return Cost(role, *rows[0])
 

@@ -59,9 +59,7 @@ class Workspace:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.release()
-            raise DemoError(
-                f"A demo is at work in {self.folder}.", "Let it end, or press Ctrl-C there."
-            ) from None
+            raise DemoError(f"A demo is at work in {self.folder}.", "Let it end, or press Ctrl-C there.") from None
 
     def release(self) -> None:
         """Lets go of the folder, and leaves it."""
@@ -93,9 +91,7 @@ class Workspace:
                 elif path.name != "lock":
                     path.unlink()
         except OSError as error:
-            raise DemoError(
-                f"{error.filename}: {error.strerror}.", f"Remove {self.folder} yourself."
-            ) from None
+            raise DemoError(f"{error.filename}: {error.strerror}.", f"Remove {self.folder} yourself.") from None
 
     def remove(self) -> None:
         """`clear`, and the folder itself."""
@@ -106,8 +102,6 @@ class Workspace:
 
     def _noted(self) -> dict[str, int]:
         try:
-            return {
-                str(name): int(pid) for name, pid in json.loads(self._processes.read_text("utf-8")).items()
-            }
+            return {str(name): int(pid) for name, pid in json.loads(self._processes.read_text("utf-8")).items()}
         except (OSError, ValueError):
             return {}
