@@ -202,9 +202,7 @@ class Agent:
 
     @contextlib.contextmanager
     def _pool(self, jobs: int) -> Iterator[tuple[ThreadPoolExecutor, queue.Queue[_Job]]]:
-        with ThreadPoolExecutor(
-            max_workers=max(1, min(_MAX_THREADS, jobs)), thread_name_prefix="target"
-        ) as pool:
+        with ThreadPoolExecutor(max_workers=max(1, min(_MAX_THREADS, jobs)), thread_name_prefix="target") as pool:
             yield pool, queue.Queue()
 
     def _poll(self, job: _Job, results: queue.Queue[_Job], *, keep: bool) -> None:
@@ -267,8 +265,11 @@ class Agent:
             outcome.spooled += len(job.poll.readings)
             return
         self._repeats.ok("", "store")
-        for note in result.notes if job.error is None else ():
-            self._repeats.error(name, "store", note)
+        for metric, problem in result.failures:
+            self._repeats.error(name, metric, problem)
+            outcome.note(TargetError(f"{metric} on {name}: {problem}"))
+        for metric, note in result.notes:
+            LOGGER.warning("%s", note, extra={"target": name, "metric": metric})
         outcome.snapshots += result.snapshots
         outcome.rows += result.rows_read
         outcome.facts += result.facts

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sbpgmon.errors import ConfigError
@@ -90,7 +98,11 @@ class Settings(BaseSettings):
     """Everything that can be configured."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SBPGMON_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+        env_prefix="SBPGMON_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     store: Store = Store()
@@ -105,7 +117,7 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
@@ -123,7 +135,7 @@ class Settings(BaseSettings):
             return self.targets[0].dsn
         raise ConfigError(
             f"{len(self.targets)} targets but no store is configured.",
-            "Say where the schema `monitoring` lives: [store] dsn = \"host=… dbname=…\".",
+            'Say where the schema `monitoring` lives: [store] dsn = "host=… dbname=…".',
         )
 
 
@@ -204,7 +216,9 @@ def _read(config: Path | None) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}.", "Check the path and its permissions.") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}.", "Mend that line; https://toml.io has the rules.") from None
+        raise ConfigError(
+            f"{path}: not valid TOML: {error}.", "Mend that line; https://toml.io has the rules."
+        ) from None
 
 
 def _explain(error: ValidationError) -> str:

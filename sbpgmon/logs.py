@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
+from datetime import UTC, datetime
 from typing import Literal
 
 LOGGER = logging.getLogger("sbpgmon")
@@ -13,10 +13,11 @@ _FIELDS = ("target", "metric")
 
 
 class _Text(logging.Formatter):
-    converter = time.gmtime
-
     def __init__(self) -> None:
-        super().__init__("%(asctime)sZ %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S")
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802, ARG002
+        return _utc(record)
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -26,8 +27,7 @@ class _Text(logging.Formatter):
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         value: dict[str, object] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            + f".{int(record.msecs):03d}Z",
+            "time": _utc(record),
             "level": record.levelname.lower(),
             "message": record.getMessage(),
         }
@@ -35,6 +35,10 @@ class _Json(logging.Formatter):
         if record.exc_info:
             value["traceback"] = self.formatException(record.exc_info)
         return json.dumps(value, ensure_ascii=False)
+
+
+def _utc(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def configure(form: Literal["text", "json"], level: int = logging.INFO) -> None:
@@ -70,6 +74,4 @@ class Repeats:
     def ok(self, target: str, metric: str) -> None:
         message, count = self._seen.pop((target, metric), ("", 0))
         if count > 1:
-            LOGGER.info(
-                "ended after %d times: %s", count, message, extra={"target": target, "metric": metric}
-            )
+            LOGGER.info("ended after %d times: %s", count, message, extra={"target": target, "metric": metric})

@@ -251,4 +251,5 @@ class WriteResult:
     snapshots: int = 0
     rows_read: int = 0
     facts: int = 0
-    notes: list[str] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)  # metric, why it could not be stored
+    notes: list[tuple[str, str]] = field(default_factory=list)  # metric, what is to be known

@@ -13,9 +13,7 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "control",
-        sa.Column(
-            "only", sa.Boolean(), server_default=sa.text("true"), nullable=False, comment="There is one row"
-        ),
+        sa.Column("only", sa.Boolean(), server_default=sa.text("true"), nullable=False, comment="There is one row"),
         sa.Column(
             "stop_requested_at",
             postgresql.TIMESTAMP(timezone=True),
@@ -60,9 +58,7 @@ def upgrade() -> None:
         "last_state",
         sa.Column("target_id", sa.Integer(), nullable=False),
         sa.Column("metric_id", sa.Integer(), nullable=False),
-        sa.Column(
-            "snapshot_id", sa.BigInteger(), nullable=False, comment="Snapshot whose counters M_last holds"
-        ),
+        sa.Column("snapshot_id", sa.BigInteger(), nullable=False, comment="Snapshot whose counters M_last holds"),
         sa.PrimaryKeyConstraint("target_id", "metric_id", name="last_state_pkey"),
         schema="monitoring",
         comment="Which snapshot the unlogged M_last tables hold",
@@ -114,9 +110,7 @@ def upgrade() -> None:
         "metric_state",
         sa.Column("target_id", sa.Integer(), nullable=False),
         sa.Column("metric_id", sa.Integer(), nullable=False),
-        sa.Column(
-            "last_slot", sa.BigInteger(), nullable=False, comment="Slot of the last snapshot, good or not"
-        ),
+        sa.Column("last_slot", sa.BigInteger(), nullable=False, comment="Slot of the last snapshot, good or not"),
         sa.Column(
             "last_ts",
             postgresql.TIMESTAMP(timezone=True),
@@ -131,9 +125,7 @@ def upgrade() -> None:
         ),
         sa.Column("last_status", sa.String(length=12), nullable=False, comment="Status of the last snapshot"),
         sa.Column("last_error", sa.String(length=400), nullable=True, comment="Error of the last snapshot"),
-        sa.Column(
-            "snapshot_id", sa.BigInteger(), nullable=True, comment="Last good snapshot: what M_last holds"
-        ),
+        sa.Column("snapshot_id", sa.BigInteger(), nullable=True, comment="Last good snapshot: what M_last holds"),
         sa.Column(
             "snapshot_ts",
             postgresql.TIMESTAMP(timezone=True),
@@ -208,9 +200,7 @@ def upgrade() -> None:
             nullable=True,
             comment="0 good; bits: 1 partial, 2 unknown (a baseline), 4 gap",
         ),
-        sa.Column(
-            "status", sa.String(length=12), nullable=False, comment="ok, error, unreachable or skipped"
-        ),
+        sa.Column("status", sa.String(length=12), nullable=False, comment="ok, error, unreachable or skipped"),
         sa.Column("error", sa.String(length=400), nullable=True),
         schema="monitoring",
         comment="Every snapshot, also when it failed; read it through the view snapshot",
@@ -253,14 +243,10 @@ def upgrade() -> None:
         schema="monitoring",
         comment="Which text a series of stat_statements has",
     )
-    op.create_index(
-        "statement_text_of_target", "statement_text_of", ["target_id"], unique=False, schema="monitoring"
-    )
+    op.create_index("statement_text_of_target", "statement_text_of", ["target_id"], unique=False, schema="monitoring")
     op.create_table(
         "target",
-        sa.Column(
-            "target_id", sa.Integer(), sa.Identity(always=True), nullable=False, comment="Stands in the facts"
-        ),
+        sa.Column("target_id", sa.Integer(), sa.Identity(always=True), nullable=False, comment="Stands in the facts"),
         sa.Column("name", sa.Text(), nullable=False, comment="Name in the configuration"),
         sa.Column(
             "system_identifier",

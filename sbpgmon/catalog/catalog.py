@@ -30,7 +30,11 @@ def load_catalog(queries_dir: Path | None = None) -> Catalog:
     views: dict[str, View] = {}
     problems: list[QueryFileError] = []
     for root in filter(None, (resource_dir("queries"), queries_dir)):
-        for item in (*load_metrics(root / "metrics", problems), *load_views(root / "views", problems)):
+        found: list[Metric | View] = [
+            *load_metrics(root / "metrics", problems),
+            *load_views(root / "views", problems),
+        ]
+        for item in found:
             path = item.variants[0].path if isinstance(item, Metric) else item.path
             if item.name in metrics or item.name in views:
                 what = f"{path}:1: there is already a metric or view named {item.name}."

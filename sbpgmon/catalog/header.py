@@ -28,9 +28,7 @@ class Header:
     sql: str
 
     def fail(self, line: int, problem: str, way_out: str = "") -> QueryFileError:
-        return QueryFileError(
-            f"{self.path}:{line}: {problem}.", way_out or "See CONTRIBUTING.md, «Add a metric»."
-        )
+        return QueryFileError(f"{self.path}:{line}: {problem}.", way_out or "See CONTRIBUTING.md, «Add a metric».")
 
     def value(self, key: str, default: str | None = None) -> tuple[int, str]:
         """Line and value of a key; raises QueryFileError when it is absent and has no default."""

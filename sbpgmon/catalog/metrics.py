@@ -12,7 +12,7 @@ from sbpgmon.config import parse_seconds
 from sbpgmon.errors import QueryFileError
 from sbpgmon.model import TYPES, Column, Kind, Metric, Requirement, Variant
 
-KEYS = frozenset("interval scope role requires missing nulls timeout columns".split())
+KEYS = frozenset(["interval", "scope", "role", "requires", "missing", "nulls", "timeout", "columns"])
 _FILE = re.compile(r"^(?P<name>[^.]+)(?:\.(?:pg(?P<major>\d{2})|ext(?P<extension>\d+(?:\.\d+)*)))?\.sql$")
 _COLUMN = re.compile(r"^(\S+)\s+(\S+)\s+(double precision|\S+)(?:\s+(.*?))?(?:\s*\[([^\]]+)\])?$")
 _LACKS = re.compile(r"\bnull\s*::\s*(?:double precision|\w+)\s+(?:as\s+)?\"?(\w+)\"?", re.IGNORECASE)
@@ -70,9 +70,7 @@ def parse_metric(paths: Iterable[Path]) -> Metric:
     requires = _requires(first)
     variants = tuple(_with_lacks(variant, header, columns) for variant, header in headers)
     if any(v.extension_version for v in variants) and not any(r.extension for r in requires):
-        raise first.fail(
-            1, "a variant by extension version (`.ext1.10.sql`) needs `requires: extension NAME`"
-        )
+        raise first.fail(1, "a variant by extension version (`.ext1.10.sql`) needs `requires: extension NAME`")
     return Metric(
         name=name,
         title=first.title.rstrip("."),
@@ -111,9 +109,7 @@ def _variant(path: Path) -> Variant:
 def _with_lacks(variant: Variant, header: Header, columns: tuple[Column, ...]) -> Variant:
     sql = header.sql
     if ";" in re.sub(r"'(?:[^']|'')*'", "", sql):
-        raise header.fail(
-            1, "the file holds more than one statement", "A metric is one SELECT, without a `;` in it."
-        )
+        raise header.fail(1, "the file holds more than one statement", "A metric is one SELECT, without a `;` in it.")
     lacks = frozenset(_LACKS.findall(sql)) & {c.name for c in columns}
     for column in columns:
         if column.name in lacks and column.kind in (Kind.KEY, Kind.RESET):
@@ -132,17 +128,13 @@ def _columns(header: Header) -> tuple[Column, ...]:
             raise header.fail(line, f"{text!r} is not `name kind type description [unit]`")
         name, kind, type_, description, unit = match.groups()
         if not PATTERN.match(name) or len(name) > 59 or name in COLUMNS:
-            raise header.fail(
-                line, f"{name!r} cannot be a column's name here", f"Not: {', '.join(sorted(COLUMNS))}."
-            )
+            raise header.fail(line, f"{name!r} cannot be a column's name here", f"Not: {', '.join(sorted(COLUMNS))}.")
         if name in columns:
             raise header.fail(line, f"the column {name} stands twice")
         if kind not in set(Kind):
             raise header.fail(line, f"{kind!r} is not a kind: {', '.join(Kind)}")
         if type_ not in _TYPES_OF[Kind(kind)]:
-            raise header.fail(
-                line, f"a {kind} cannot be {type_!r}: {', '.join(sorted(_TYPES_OF[Kind(kind)]))}"
-            )
+            raise header.fail(line, f"a {kind} cannot be {type_!r}: {', '.join(sorted(_TYPES_OF[Kind(kind)]))}")
         if not description:
             raise header.fail(line, f"the column {name} has no description")
         columns[name] = Column(name, Kind(kind), TYPES[type_], description.strip(), unit or "")
@@ -151,9 +143,7 @@ def _columns(header: Header) -> tuple[Column, ...]:
         raise header.fail(line, "there is no counter, gauge or info column: nothing to store")
     for column in columns.values():
         if column.kind is Kind.GAUGE and {f"{column.name}_min", f"{column.name}_max"} & columns.keys():
-            raise header.fail(
-                line, f"{column.name}_min and {column.name}_max are made from the gauge {column.name}"
-            )
+            raise header.fail(line, f"{column.name}_min and {column.name}_max are made from the gauge {column.name}")
     return tuple(columns.values())
 
 

@@ -8,11 +8,13 @@ PATTERN = re.compile(r"^[a-z][a-z0-9_]*$")
 MAX_LENGTH = 40
 SUFFIXES = ("_series", "_last", "_staging", "_attributes", "_raw", "_1m", "_5m", "_1h", "_1d")
 OWN = frozenset(
-    "alembic_version control target metric metric_state snapshot_log lease statement_text "
-    "statement_text_of last_state event derived_view text_staging".split()
+    {"alembic_version", "control", "derived_view", "event", "last_state", "lease", "metric", "metric_state"}
+    | {"snapshot_log", "statement_text", "statement_text_of", "target"}
 )
 # Columns that every view has, or that facts have.
-COLUMNS = frozenset("time tier target target_id series_id ts quality valid_from valid_to key_hash".split())
+COLUMNS = frozenset(
+    {"time", "tier", "target", "target_id", "series_id", "ts", "quality", "valid_from", "valid_to", "key_hash"}
+)
 
 
 def problem_of(name: str) -> str | None:

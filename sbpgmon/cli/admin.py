@@ -16,9 +16,7 @@ from sbpgmon.store.connection import StoreConnection
 
 
 @click.command()
-@click.option(
-    "--database", metavar="NAME", help="Database to be read.  [default: that of the first target, or app]"
-)
+@click.option("--database", metavar="NAME", help="Database to be read.  [default: that of the first target, or app]")
 @click.option("--store-database", metavar="NAME", help="Database of the schema.  [default: the same]")
 @click.option("--reader", default="sbpgmon_reader", show_default=True, help="Role that reads the target.")
 @click.option("--owner", default="sbpgmon_owner", show_default=True, help="Role that owns `monitoring`.")
@@ -39,9 +37,7 @@ def grants(
     if store_database is None and settings.store.dsn is not None:
         store_database = str(parse_dsn(settings.store.dsn, "the store").get("dbname") or "") or None
     click.echo(
-        grants_sql(
-            database or "app", store_database=store_database, reader=reader, owner=owner, grafana=grafana
-        )
+        grants_sql(database or "app", store_database=store_database, reader=reader, owner=owner, grafana=grafana)
     )
 
 
@@ -71,15 +67,11 @@ def doctor(context: Context, form: str) -> None:
     else:
         out.print(f"\n{len(checks)} checks: {failed} failed, {warned} warnings")
     if failed:
-        raise DoctorError(
-            f"{failed} of {len(checks)} checks failed.", "Mend what is marked fail, then run it again."
-        )
+        raise DoctorError(f"{failed} of {len(checks)} checks failed.", "Mend what is marked fail, then run it again.")
 
 
 @click.command()
-@click.option(
-    "--sql", is_flag=True, help="Print the DDL of a new schema instead of running it; needs no connection."
-)
+@click.option("--sql", is_flag=True, help="Print the DDL of a new schema instead of running it; needs no connection.")
 @click.pass_obj
 def init(context: Context, sql: bool) -> None:
     """Creates or upgrades the schema `monitoring`; does nothing when it is up to date.
@@ -126,8 +118,5 @@ def init(context: Context, sql: bool) -> None:
 
 
 def _missing_readers(store: StoreConnection, readers: list[str]) -> list[str]:
-    there = {
-        row["rolname"]
-        for row in store.query("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (readers,))
-    }
+    there = {row["rolname"] for row in store.query("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (readers,))}
     return [reader for reader in readers if reader not in there]

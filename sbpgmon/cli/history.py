@@ -17,7 +17,7 @@ from sbpgmon.present.status import status as read_status
 from sbpgmon.store.version import check
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[datetime]):
     """A duration before now (`1h`), or a moment (ISO 8601; UTC where it has no zone)."""
 
     name = "when"
@@ -34,13 +34,11 @@ class Moment(click.ParamType):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            self.fail(
-                f"{value!r} is neither a duration (15m, 1h, 7d) nor a moment (2026-11-21T10:00).", param, ctx
-            )
+            self.fail(f"{value!r} is neither a duration (15m, 1h, 7d) nor a moment (2026-11-21T10:00).", param, ctx)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A duration: `5m`, `1h`."""
 
     name = "duration"
@@ -56,9 +54,7 @@ class Duration(click.ParamType):
 
 
 @click.command()
-@click.option(
-    "--window", type=Duration(), default="15m", show_default=True, help="Stretch that the figures are over."
-)
+@click.option("--window", type=Duration(), default="15m", show_default=True, help="Stretch that the figures are over.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_obj
 def status(context: Context, window: float, form: str) -> None:
@@ -84,9 +80,7 @@ def status(context: Context, window: float, form: str) -> None:
             "state": _state(t),
             "poll": age(t["last_poll_age_seconds"]),
             "cache": percent(t["cache_hit_ratio"]),
-            "connections": "–"
-            if t["client_backends"] is None
-            else f"{t['client_backends']}/{t['available']}",
+            "connections": "–" if t["client_backends"] is None else f"{t['client_backends']}/{t['available']}",
             "tps": number(t["tps"], 1),
             "deadlocks": number(t["deadlocks"]),
             "temp": size(t["temp_bytes"]),
@@ -137,9 +131,7 @@ def _state(target: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.option(
-    "--since", type=Moment(), default="1h", show_default=True, help="From: 15m, 7d, or 2026-11-21T10:00."
-)
+@click.option("--since", type=Moment(), default="1h", show_default=True, help="From: 15m, 7d, or 2026-11-21T10:00.")
 @click.option("--until", type=Moment(), default="now", show_default=True, help="To.")
 @click.option(
     "--by",
@@ -150,13 +142,9 @@ def _state(target: dict[str, Any]) -> str:
 )
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
 @click.option("--target", metavar="NAME", help="One target only.")
-@click.option(
-    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
-)
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @click.pass_obj
-def top(
-    context: Context, since: datetime, until: datetime, by: str, limit: int, target: str | None, form: str
-) -> None:
+def top(context: Context, since: datetime, until: datetime, by: str, limit: int, target: str | None, form: str) -> None:
     """Statements over any stretch of history, by what they cost most of.
 
     Deltas of pg_stat_statements, summed over whole snapshots whose end lies in the stretch. `share` is of all
@@ -192,9 +180,7 @@ def top(
 def _print_top(rows: list[dict[str, Any]], by: str, since: datetime, until: datetime) -> None:
     out = console()
     if not rows:
-        out.print(
-            "No statement ran in this stretch, or none has been seen twice yet: differences need two snapshots."
-        )
+        out.print("No statement ran in this stretch, or none has been seen twice yet: differences need two snapshots.")
         return
     has_targets = len({row["target"] for row in rows}) > 1
     shown: list[tuple[str, str, bool, Callable[[dict[str, Any]], str]]] = []
@@ -213,8 +199,6 @@ def _print_top(rows: list[dict[str, Any]], by: str, since: datetime, until: date
     used = sum(max(len(heading), *(len(c[key]) for c in cells)) + 2 for key, heading, _, _ in shown)
     for cell, row in zip(cells, rows, strict=True):
         cell["query"] = one_line(row["query"], max(20, out.width - used - 1))
-    columns = [(key, heading, is_number) for key, heading, is_number, _ in shown] + [
-        ("query", "statement", False)
-    ]
+    columns = [(key, heading, is_number) for key, heading, is_number, _ in shown] + [("query", "statement", False)]
     title = f"Top {len(rows)} statements by {by}, {since:%Y-%m-%d %H:%M} to {until:%H:%M} UTC"
     print_table(title, columns, cells, out=out)

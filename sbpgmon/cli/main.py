@@ -113,9 +113,7 @@ class _Group(click.Group):
     metavar="DIR",
     help="Where readings wait for the store.  [default: $STATE_DIRECTORY or ~/.local/state/sbpgmon]",
 )
-@click.option(
-    "--allow-superuser", is_flag=True, help="Poll with a role that could write. Not for production."
-)
+@click.option("--allow-superuser", is_flag=True, help="Poll with a role that could write. Not for production.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.version_option(__version__, prog_name="sbpgmon")

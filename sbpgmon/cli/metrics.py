@@ -67,9 +67,7 @@ def show(context: Context, name: str, form: str) -> None:
     catalog = context.catalog(settings)
     metric = catalog.metrics.get(name)
     if metric is None:
-        raise ConfigError(
-            f"There is no metric {name!r}.", f"There are: {', '.join(sorted(catalog.metrics))}."
-        )
+        raise ConfigError(f"There is no metric {name!r}.", f"There are: {', '.join(sorted(catalog.metrics))}.")
     if form == "json":
         columns = [{"name": c.name, "kind": c.kind, "type": c.type.name, "unit": c.unit, "description": c.description}
                    for c in metric.columns]  # fmt: skip

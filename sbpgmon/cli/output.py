@@ -22,13 +22,9 @@ def print_table(
     title: str, columns: Sequence[tuple[str, str, bool]], rows: Sequence[Mapping[str, Any]], *, out: Console
 ) -> None:
     """A table: columns are (key, heading, is_number); cells are strings by then."""
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
-    )
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for _, heading, is_number in columns:
-        table.add_column(
-            heading, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold"
-        )
+        table.add_column(heading, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
     for row in rows:
         table.add_row(*(str(row.get(key, "")) for key, _, _ in columns))
     out.print(table)
@@ -44,9 +40,7 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     if rows:
         writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(
-            {k: _plain(v) if isinstance(v, datetime) else v for k, v in row.items()} for row in rows
-        )
+        writer.writerows({k: _plain(v) if isinstance(v, datetime) else v for k, v in row.items()} for row in rows)
     return out.getvalue()
 
 

@@ -15,20 +15,14 @@ from sbpgmon.store.roles import drop_roles
 
 @click.command()
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--cascade-outside", is_flag=True, help="Drop objects outside the schema that depend on it, too."
-)
+@click.option("--cascade-outside", is_flag=True, help="Drop objects outside the schema that depend on it, too.")
 @click.option("--roles", is_flag=True, help="Drop the roles that `sbpgmon grants` made, too.")
 @click.option(
     "--wait", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds for queries in flight."
 )
-@click.option(
-    "--attempts", type=click.IntRange(1), default=10, show_default=True, help="Times to try the DROP."
-)
+@click.option("--attempts", type=click.IntRange(1), default=10, show_default=True, help="Times to try the DROP.")
 @click.pass_obj
-def rollback(
-    context: Context, yes: bool, cascade_outside: bool, roles: bool, wait: float, attempts: int
-) -> None:
+def rollback(context: Context, yes: bool, cascade_outside: bool, roles: bool, wait: float, attempts: int) -> None:
     """Removes every trace: says what will go, then DROP SCHEMA monitoring CASCADE.
 
     Running agents stop at once and are not restarted; readers lose access, queries in flight may end; then all
@@ -39,15 +33,11 @@ def rollback(
     try:
         conn = store.raw
         found = survey(conn)
-        click.echo(
-            f"In {safe_dsn(settings.store_dsn, 'the store')}, DROP SCHEMA monitoring CASCADE takes away:"
-        )
+        click.echo(f"In {safe_dsn(settings.store_dsn, 'the store')}, DROP SCHEMA monitoring CASCADE takes away:")
         for kind, count in found.relations.items():
             click.echo(f"  {count:>7,} {kind}")
         click.echo(f"  about {number(found.rows)} rows, {size(found.total_bytes)}")
-        click.echo(
-            f"  {found.locks_needed:,} locks are needed, at least {found.locks_available:,} can be had"
-        )
+        click.echo(f"  {found.locks_needed:,} locks are needed, at least {found.locks_available:,} can be had")
         if found.locks_needed > found.locks_available:
             click.echo("  warning: that may not fit; raise max_locks_per_transaction if it fails", err=True)
         if found.outside:
@@ -63,9 +53,7 @@ def rollback(
             click.echo("Nothing outside the schema depends on it.")
         if not yes:
             click.confirm("Go on?", abort=True)
-        remove(
-            conn, cascade_outside=cascade_outside, wait_seconds=wait, attempts=attempts, progress=click.echo
-        )
+        remove(conn, cascade_outside=cascade_outside, wait_seconds=wait, attempts=attempts, progress=click.echo)
         if roles:
             for role, what in drop_roles(conn, click.echo):
                 click.echo(f"role {role}: {what}")

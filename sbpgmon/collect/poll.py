@@ -69,9 +69,7 @@ def unread(item: Due, status: Status, error: str) -> Reading:
     )
 
 
-def _read(
-    session: Session, item: Due, settings: Settings, server: Server, described: dict[str, Any]
-) -> Reading:
+def _read(session: Session, item: Due, settings: Settings, server: Server, described: dict[str, Any]) -> Reading:
     metric = item.metric
     variant, why_not = pick_variant(metric, server)
     if variant is None:

@@ -57,8 +57,6 @@ def read_texts(session: Session, server: Server, queryids: Sequence[int]) -> lis
             if size < MAX_BYTES:
                 size += len(raw)
                 texts.append(
-                    StatementText(
-                        dbid, userid, queryid, toplevel, scrub(bytes(raw).decode("utf-8", "replace"))
-                    )
+                    StatementText(dbid, userid, queryid, toplevel, scrub(bytes(raw).decode("utf-8", "replace")))
                 )
     return texts

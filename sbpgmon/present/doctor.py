@@ -38,9 +38,7 @@ def examine(settings: Settings, catalog: Catalog) -> Iterator[Check]:
     for problem in catalog.problems:
         yield Check("catalog", "SQL files", "fail", problem.what, problem.way_out)
     if not catalog.problems:
-        yield Check(
-            "catalog", "SQL files", "ok", f"{len(catalog.metrics)} metrics, {len(catalog.views)} views"
-        )
+        yield Check("catalog", "SQL files", "ok", f"{len(catalog.metrics)} metrics, {len(catalog.views)} views")
     yield _free_disk(settings)
     yield from _store(settings)
     for target in settings.targets:
@@ -91,9 +89,7 @@ def _store(settings: Settings) -> Iterator[Check]:
         )
     if encoding != "UTF8":
         remedy = "Create the store's database with ENCODING 'UTF8' TEMPLATE template0."
-        yield Check(
-            where, "encoding", "warn", f"the store's database is {encoding}: not every text fits", remedy
-        )
+        yield Check(where, "encoding", "warn", f"the store's database is {encoding}: not every text fits", remedy)
     assert settings_row is not None
     if settings_row[1]:
         yield Check(
@@ -114,9 +110,7 @@ def _store(settings: Settings) -> Iterator[Check]:
             carriers = publications(conn)
         yield Check(where, "schema", "ok", "monitoring is there, of this program's revision")
         if carriers:
-            yield Check(
-                where, "publications", "fail", ", ".join(carriers), "Use a separate store: [store] dsn."
-            )
+            yield Check(where, "publications", "fail", ", ".join(carriers), "Use a separate store: [store] dsn.")
     except SchemaGoneError as error:
         yield Check(where, "schema", "warn", error.what, "Run `sbpgmon init`.")
     except SbpgmonError as error:
@@ -189,7 +183,7 @@ def _statements(where: str, server: Server) -> Iterator[Check]:
             name,
             "fail",
             f"the extension is not in database {server.database}",
-            f"shared_preload_libraries = 'pg_stat_statements', restart, then CREATE EXTENSION {name} (not in monitoring).",
+            f"shared_preload_libraries = '{name}', restart, then CREATE EXTENSION {name} (not in monitoring).",
         )
         return
     if not server.is_statements_loaded:
@@ -210,13 +204,9 @@ def _statements(where: str, server: Server) -> Iterator[Check]:
 
 
 def _skew(where: str, seconds: float) -> Check:
-    detail = (
-        f"the target's clock is {abs(seconds):.1f} s {'ahead of' if seconds > 0 else 'behind'} the agent's"
-    )
+    detail = f"the target's clock is {abs(seconds):.1f} s {'ahead of' if seconds > 0 else 'behind'} the agent's"
     if abs(seconds) > _MAX_SKEW_SECONDS:
-        return Check(
-            where, "clock", "warn", detail, "Let both follow NTP; the agent's clock is used until then."
-        )
+        return Check(where, "clock", "warn", detail, "Let both follow NTP; the agent's clock is used until then.")
     return Check(where, "clock", "ok", detail)
 
 

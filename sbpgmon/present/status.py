@@ -21,7 +21,9 @@ LEFT JOIN LATERAL (
   SELECT max(s.last_ts) AS time, bool_or(s.last_status <> 'unreachable') AS up
   FROM monitoring.metric_state AS s
   WHERE s.target_id = t.target_id
-    AND s.last_ts >= (SELECT max(last_ts) - interval '1 minute' FROM monitoring.metric_state WHERE target_id = t.target_id)
+    AND s.last_ts >= (
+      SELECT max(x.last_ts) - interval '1 minute' FROM monitoring.metric_state AS x WHERE x.target_id = t.target_id
+    )
 ) AS u ON true
 LEFT JOIN LATERAL (
   SELECT s.is_standby, s.postmaster_start_time FROM monitoring.metric_state AS s

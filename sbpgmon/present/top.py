@@ -31,13 +31,9 @@ def top(
         raise ConfigError(f"There is no counter {by!r}.", f"One of: {', '.join(counters)}.")
     if target is not None and not store.query("SELECT FROM monitoring.target WHERE name = %s", (target,)):
         known = [row["name"] for row in store.query("SELECT name FROM monitoring.target ORDER BY 1")]
-        raise ConfigError(
-            f"There is no target {target!r} in the store.", f"There are: {', '.join(known) or 'none'}."
-        )
+        raise ConfigError(f"There is no target {target!r} in the store.", f"There are: {', '.join(known) or 'none'}.")
     facts = f'monitoring."{metric.name}_{metric.tier}"'
-    sums = ", ".join(
-        f'coalesce(sum(f."{name}"), 0)::{_sum_type(metric, name)} AS "{name}"' for name in counters
-    )
+    sums = ", ".join(f'coalesce(sum(f."{name}"), 0)::{_sum_type(metric, name)} AS "{name}"' for name in counters)
     # Rank on one sum, then fetch the rest for the winners alone.
     sql = f"""
 WITH chosen AS (

@@ -61,9 +61,7 @@ def try_metric(metric: Metric, target: Target, settings: Settings) -> Trial:
             first = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
             checks = _contract(metric, sql, cursor)
     if checks:
-        raise QueryFileError(
-            f"{variant.path}:1: {'; '.join(checks)}.", "Mend the query: COALESCE, GROUP BY, casts."
-        )
+        raise QueryFileError(f"{variant.path}:1: {'; '.join(checks)}.", "Mend the query: COALESCE, GROUP BY, casts.")
     warnings = []
     if rows > _MANY_ROWS:
         warnings.append(f"{rows} rows at each reading are many: fewer keys, or a longer interval")
@@ -89,7 +87,5 @@ def _contract(metric: Metric, sql: str, cursor: Any) -> list[str]:
             kind = "key" if name in keys else "counter"
             problems.append(f"the {kind} {name} is NULL in {count} rows")
     if doubles:
-        problems.append(
-            f"{doubles} rows have the key of another row" if keys else "without keys there is one row only"
-        )
+        problems.append(f"{doubles} rows have the key of another row" if keys else "without keys there is one row only")
     return problems

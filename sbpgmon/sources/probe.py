@@ -55,9 +55,7 @@ def probe(session: Session, *, look_for_writes: bool = True) -> Server:
     with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
         row = cursor.execute(_IDENTITY).fetchone()
         assert row is not None
-        writable = (
-            tuple(name for (name,) in cursor.execute(_WRITABLE)) if look_for_writes and not row[3] else ()
-        )
+        writable = tuple(name for (name,) in cursor.execute(_WRITABLE)) if look_for_writes and not row[3] else ()
     return Server(
         version_num=version_num,
         version=row[0],

@@ -108,9 +108,7 @@ class Session:
             "jit": "off",
             "TimeZone": "UTC",
         }
-        calls = ", ".join(
-            f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in settings.items()
-        )
+        calls = ", ".join(f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in settings.items())
         try:
             with self._conn.cursor() as cursor:
                 # One round trip: a simple query of two statements.
@@ -121,9 +119,7 @@ class Session:
                 yield cursor, row[0].astimezone(UTC)
                 cursor.execute("COMMIT")
         except psycopg.Error as error:
-            raise TargetError(
-                f"Target {self.target.name}: {explain(error)}.", connection_help(error)
-            ) from None
+            raise TargetError(f"Target {self.target.name}: {explain(error)}.", connection_help(error)) from None
         finally:
             if not self.is_broken and self._conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                 with contextlib.suppress(psycopg.Error):
@@ -187,11 +183,7 @@ def explain(error: psycopg.Error) -> str:
     """One line out of a driver's error: the server's words, without the place in our SQL."""
     text = error.diag.message_primary or str(error)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    line = (
-        lines[-1]
-        if lines and error.diag.message_primary is None
-        else (lines[0] if lines else type(error).__name__)
-    )
+    line = lines[-1] if lines and error.diag.message_primary is None else (lines[0] if lines else type(error).__name__)
     detail = error.diag.message_detail
     state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
     return (line.rstrip(".") + (f": {detail.rstrip('.')}" if detail else "") + state)[:500]

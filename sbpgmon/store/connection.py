@@ -63,9 +63,7 @@ class StoreConnection:
             conn.execute(f"SELECT {calls}".encode())
             yield conn
 
-    def query(
-        self, sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None
-    ) -> list[dict[str, Any]]:
+    def query(self, sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> list[dict[str, Any]]:
         """Rows as dictionaries, read in a read-only transaction."""
         with (
             self.transaction(transaction_read_only="on") as conn,

@@ -129,7 +129,7 @@ def create_metric(metric: Metric) -> list[str]:
             f"CREATE TABLE {names.attributes} (series_id integer, target_id integer, valid_from timestamptz, "
             f"valid_to timestamptz DEFAULT 'infinity'{columns})",
             f"CREATE INDEX ON {names.attributes} (series_id)",
-            f"COMMENT ON TABLE {names.attributes} IS {literal(f'Info columns of {metric.name}, a row for each change')}",
+            f"COMMENT ON TABLE {names.attributes} IS {literal(f'Info columns of {metric.name}, stored on change')}",
         ]
     if metric.facts:
         columns = ", ".join(f"{quote(c.name)} {type_}" for c, type_ in fact_columns(metric))
@@ -162,9 +162,7 @@ def add_columns(metric: Metric, added: tuple[Column, ...]) -> list[str]:
             tables[names.facts] = stored[column.name]
         if column.kind is Kind.INFO:
             tables[names.attributes] = column.type.name
-        statements += [
-            f"ALTER TABLE {t} ADD COLUMN {quote(column.name)} {type_}" for t, type_ in tables.items()
-        ]
+        statements += [f"ALTER TABLE {t} ADD COLUMN {quote(column.name)} {type_}" for t, type_ in tables.items()]
     return statements
 
 
@@ -176,9 +174,7 @@ def retire_metric(metric: Metric, old: list[dict[str, str]], tier: str, version:
     suffixes += ["_attributes"] if Kind.INFO in kinds else []
     suffixes += [f"_{tier}"] if kinds & {Kind.COUNTER, Kind.GAUGE} else []
     base = f"{metric.name}_v{version}"
-    statements = [
-        f"ALTER TABLE {SCHEMA}.{quote(metric.name + s)} RENAME TO {quote(base + s)}" for s in suffixes
-    ]
+    statements = [f"ALTER TABLE {SCHEMA}.{quote(metric.name + s)} RENAME TO {quote(base + s)}" for s in suffixes]
     return [*statements, f"ALTER VIEW {SCHEMA}.{quote(metric.name)} RENAME TO {quote(base)}"]
 
 

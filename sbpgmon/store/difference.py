@@ -115,9 +115,7 @@ def _difference(
     moving = (*counters, *resets)
     changed = " OR ".join(f"s.{quote(c.name)} IS DISTINCT FROM l.{quote(c.name)}" for c in moving)
     fell = " OR ".join(f"{_zero('s', c)} < {_zero('l', c)}" for c in counters)
-    moved_reset = (
-        " OR ".join(f"s.{quote(c.name)} IS DISTINCT FROM l.{quote(c.name)}" for c in resets) or "false"
-    )
+    moved_reset = " OR ".join(f"s.{quote(c.name)} IS DISTINCT FROM l.{quote(c.name)}" for c in resets) or "false"
     pair = [
         *(f"s.{quote(c.name)} AS {quote('n_' + c.name)}" for c in (*counters, *gauges, *resets)),
         *(f"{_zero('s', c)} - {_zero('l', c)} AS {quote('d_' + c.name)}" for c in counters),
@@ -186,14 +184,14 @@ def _attributes(metric: Metric, order: list[str], same: str) -> str:
     names = names_of(metric)
     infos = tuple(c for c in metric.infos if c.name in order)
     differs = " OR ".join(f"a.{quote(c.name)} IS DISTINCT FROM n.{quote(c.name)}" for c in infos) or "false"
-    picked = "".join(f", s.{quote(c.name)}" for c in infos)
+    picked, values, into = ("".join(f", {alias}{quote(c.name)}" for c in infos) for alias in ("s.", "n.", ""))
     return (
         f"WITH now AS MATERIALIZED (SELECT x.series_id, x.target_id{picked} FROM {names.staging} AS s "
         f"JOIN {names.series} AS x ON x.target_id = {_TARGET} AND {same}),\n"
         f"closed AS (UPDATE {names.attributes} AS a SET valid_to = %(ts)s FROM now AS n\n"
         f"WHERE a.series_id = n.series_id AND a.valid_to = 'infinity' AND ({differs}) RETURNING a.series_id)\n"
-        f"INSERT INTO {names.attributes} (series_id, target_id, valid_from{''.join(', ' + quote(c.name) for c in infos)})\n"
-        f"SELECT n.series_id, n.target_id, %(ts)s{''.join(', n.' + quote(c.name) for c in infos)} FROM now AS n\n"
+        f"INSERT INTO {names.attributes} (series_id, target_id, valid_from{into})\n"
+        f"SELECT n.series_id, n.target_id, %(ts)s{values} FROM now AS n\n"
         f"WHERE n.series_id IN (SELECT series_id FROM closed) OR NOT EXISTS (\n"
         f"SELECT FROM {names.attributes} AS a WHERE a.series_id = n.series_id AND a.valid_to = 'infinity')"
     )

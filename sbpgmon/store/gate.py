@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,10 +15,11 @@ from sbpgmon.store import lease
 from sbpgmon.store.connection import StoreConnection
 from sbpgmon.store.preflight import publications
 from sbpgmon.store.spool import Spool, load
+from sbpgmon.store.state import last_slots
 from sbpgmon.store.sync import out_of_date, sync
 from sbpgmon.store.texts import wanted_texts
 from sbpgmon.store.version import check
-from sbpgmon.store.writer import Writer, last_slots
+from sbpgmon.store.writer import Writer
 
 _RETRY_SECONDS = (1.0, 60.0)  # between attempts to reach a store that is away: first, longest
 FATAL = (SchemaGoneError, SchemaMismatchError, StoreRefusedError)
@@ -116,11 +116,7 @@ class Gate:
 
     def wanted_texts(self, target: str) -> list[int]:
         """The queryids whose text is to be fetched now: none while the last fetch is recent."""
-        if (
-            not self._is_open
-            or self._settings.texts == "off"
-            or "stat_statements" not in self._catalog.metrics
-        ):
+        if not self._is_open or self._settings.texts == "off" or "stat_statements" not in self._catalog.metrics:
             return []
         last = self._texts_read.get(target)
         if last is not None and (datetime.now(UTC) - last).total_seconds() < self._settings.agent.texts_every:
@@ -180,14 +176,12 @@ class Gate:
                 poll, _ = load(path.read_bytes())
             except ValueError as error:
                 path.rename(path.with_suffix(".broken"))
-                LOGGER.error(
-                    "spool: %s is %s; put aside as %s", path.name, error, path.with_suffix(".broken").name
-                )
+                LOGGER.error("spool: %s is %s; put aside as %s", path.name, error, path.with_suffix(".broken").name)
                 continue
             if poll.target in self.held:
                 continue
-            result = self._writer.write(poll)
-            for note in result.notes:
-                LOGGER.info("spool: %s", note, extra={"target": poll.target})
+            result = self._writer.write(poll, is_replay=True)
+            for metric, note in (*result.failures, *result.notes):
+                LOGGER.warning("spool: %s", note, extra={"target": poll.target, "metric": metric})
             path.unlink()
             LOGGER.info("spool: replayed %s", path.name, extra={"target": poll.target})

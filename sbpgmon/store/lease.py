@@ -26,9 +26,7 @@ def target_ids(conn: psycopg.Connection[Any], names: Sequence[str]) -> dict[str,
         f"WHERE NOT EXISTS (SELECT FROM {SCHEMA}.target AS t WHERE t.name = n)".encode(),
         (list(names),),
     )
-    rows = conn.execute(
-        f"SELECT name, target_id FROM {SCHEMA}.target WHERE name = ANY(%s)".encode(), (list(names),)
-    )
+    rows = conn.execute(f"SELECT name, target_id FROM {SCHEMA}.target WHERE name = ANY(%s)".encode(), (list(names),))
     return dict(rows.fetchall())
 
 
@@ -36,7 +34,8 @@ def take(conn: psycopg.Connection[Any], ids: Sequence[int], holder: str, seconds
     """Takes or renews the leases of these targets; returns target -> holder of those that others hold."""
     conn.execute(
         f"INSERT INTO {SCHEMA}.lease (target_id, holder, expires_at) "
-        f"SELECT i, %(holder)s, clock_timestamp() + make_interval(secs => %(seconds)s) FROM unnest(%(ids)s::int[]) AS i "
+        f"SELECT i, %(holder)s, clock_timestamp() + make_interval(secs => %(seconds)s) "
+        f"FROM unnest(%(ids)s::int[]) AS i "
         f"ON CONFLICT (target_id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at "
         f"WHERE {SCHEMA}.lease.holder = excluded.holder OR {SCHEMA}.lease.expires_at < clock_timestamp()".encode(),
         {"ids": list(ids), "holder": holder, "seconds": seconds},

@@ -37,16 +37,14 @@ def wanted(metrics: Iterable[Metric], times: Iterable[datetime]) -> dict[str, tu
     return found
 
 
-def ensure_partitions(
-    conn: psycopg.Connection[Any], metrics: Iterable[Metric], times: Iterable[datetime]
-) -> int:
+def ensure_partitions(conn: psycopg.Connection[Any], metrics: Iterable[Metric], times: Iterable[datetime]) -> int:
     """Makes what is missing of the partitions that hold `times` and those after them; returns how many it made.
 
     The caller's transaction is used: a table that lives only with the rows that need it is never left behind.
     """
     metrics = list(metrics)
     times = list(times)
-    ahead = {name: spec for name, spec in wanted(metrics, times).items()}
+    ahead = wanted(metrics, times)
     ahead |= wanted(metrics, [end for _, _, end in ahead.values() if end - max(times) < timedelta(days=1)])
     names = list(ahead)
     there = {

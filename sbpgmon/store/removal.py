@@ -148,8 +148,7 @@ def _request_stop(conn: Connection[Any], progress: Callable[[str], None]) -> Non
             set_local(conn, lock_timeout="5s")
             _execute(
                 conn,
-                f"UPDATE {SCHEMA}.control"
-                " SET stop_requested_at = clock_timestamp(), stop_reason = 'rollback'",
+                f"UPDATE {SCHEMA}.control SET stop_requested_at = clock_timestamp(), stop_reason = 'rollback'",
             )
     except (errors.UndefinedTable, errors.UndefinedColumn):
         progress("This schema has no stop flag: agents will see that the schema is gone.")
@@ -159,9 +158,7 @@ def _request_stop(conn: Connection[Any], progress: Callable[[str], None]) -> Non
         progress("Agents are told to stop.")
 
 
-def _wait(
-    conn: Connection[Any], schema_oid: int, wait_seconds: float, progress: Callable[[str], None]
-) -> None:
+def _wait(conn: Connection[Any], schema_oid: int, wait_seconds: float, progress: Callable[[str], None]) -> None:
     deadline = time.monotonic() + wait_seconds
     told: list[_Holder] = []
     while holders := _holders(conn, schema_oid):

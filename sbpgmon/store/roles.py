@@ -39,11 +39,7 @@ def drop_roles(conn: Connection[Any], progress: Callable[[str], None]) -> list[t
     """
     happened = []
     for oid, name, is_current, drop in rows(conn, _OURS, (ROLE_MARK,)):
-        what = (
-            f"kept: you are connected as it; as another role: {drop};"
-            if is_current
-            else _drop_role(conn, oid, drop)
-        )
+        what = f"kept: you are connected as it; as another role: {drop};" if is_current else _drop_role(conn, oid, drop)
         progress(f"Role {name}: {what}")
         happened.append((name, what))
     return happened

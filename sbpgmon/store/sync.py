@@ -36,9 +36,7 @@ def sync(conn: psycopg.Connection[Any], catalog: Catalog, readers: Sequence[str]
     metrics, views = out_of_date(conn, catalog)
     if not metrics and not views:
         return []
-    done = []
-    for metric in metrics:
-        done.append(_sync_metric(conn, metric))
+    done = [_sync_metric(conn, metric) for metric in metrics]
     changed = {m.name for m in metrics} | {v.name for v in views}
     # A view over something that changed is made again as well.
     for view in catalog.views.values():
@@ -149,10 +147,7 @@ def by_need(catalog: Catalog) -> list[str]:
 
 def grant_readers(conn: psycopg.Connection[Any], readers: Sequence[str]) -> list[str]:
     """USAGE on the schema and SELECT on its views, for those of the readers that exist; returns these."""
-    there = [
-        name
-        for (name,) in conn.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (list(readers),))
-    ]
+    there = [name for (name,) in conn.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (list(readers),))]
     views = [
         name
         for (name,) in conn.execute(

@@ -58,9 +58,7 @@ metric = Table(
     Column("tier", Text, nullable=False, comment="Finest tier"),
     Column("missing", Text, nullable=False, comment="What an absent row means: zero or unknown"),
     Column("interval_seconds", REAL, nullable=False, comment="Interval of the SQL file"),
-    Column(
-        "signature", JSONB, nullable=False, comment="Columns: name, kind and type, in the order of the file"
-    ),
+    Column("signature", JSONB, nullable=False, comment="Columns: name, kind and type, in the order of the file"),
     Column("definition_hash", Text, nullable=False, comment="Digest of the header, for upgrades"),
     Column(
         "table_version",
@@ -96,9 +94,7 @@ metric_state = Table(
     Column("snapshot_target_time", _TIME, comment="The same by the target's clock"),
     Column("snapshot_rows", Integer, comment="Rows of the last good snapshot"),
     Column("snapshot_duration_seconds", REAL, comment="Time that the last good snapshot took"),
-    Column(
-        "postmaster_start_time", _TIME, comment="At the last good snapshot: a change makes a reset possible"
-    ),
+    Column("postmaster_start_time", _TIME, comment="At the last good snapshot: a change makes a reset possible"),
     Column("checkpointer_start_time", _TIME, comment="Changes with a crash recovery too"),
     Column("timeline", Integer, comment="Changes with a promotion"),
     Column("is_standby", Boolean, comment="Primary or standby"),
@@ -185,9 +181,7 @@ event = Table(
     Column("event_id", BigInteger, Identity(always=True), primary_key=True),
     Column("ts", _TIME, nullable=False, server_default=text("clock_timestamp()")),
     Column("target_id", Integer),
-    Column(
-        "kind", Text, nullable=False, comment="identity, restart, crash, failover, baseline, rebuilt, spool"
-    ),
+    Column("kind", Text, nullable=False, comment="identity, restart, crash, failover, baseline, rebuilt, spool"),
     Column("detail", Text, nullable=False),
     comment="What happened to the targets and to the history itself",
 )

@@ -41,9 +41,7 @@ def write_texts(conn: psycopg.Connection[Any], target_id: int, texts: Iterable[S
         "unnest(%(dbid)s::oid[], %(userid)s::oid[], %(queryid)s::bigint[], %(toplevel)s::boolean[], %(query)s::text[]) "
         "AS r (dbid, userid, queryid, toplevel, query)"
     )
-    params: dict[str, Any] = dict(
-        zip(("dbid", "userid", "queryid", "toplevel", "query"), columns, strict=True)
-    )
+    params: dict[str, Any] = dict(zip(("dbid", "userid", "queryid", "toplevel", "query"), columns, strict=True))
     params["target_id"] = target_id
     conn.execute(
         f"INSERT INTO {SCHEMA}.statement_text (text_hash, query) "

@@ -43,9 +43,7 @@ def init(store: StoreConnection, catalog: Catalog, readers: list[str]) -> list[s
         _refuse_newer(before)
         if before != REVISION:
             _migrate(connection)
-            conn.execute(
-                f"COMMENT ON TABLE {SCHEMA}.alembic_version IS 'Revision of the fixed part'".encode()
-            )
+            conn.execute(f"COMMENT ON TABLE {SCHEMA}.alembic_version IS 'Revision of the fixed part'".encode())
             done.append(f"fixed part: revision {REVISION}")
         conn.execute(
             f"UPDATE {SCHEMA}.control SET stop_requested_at = NULL, stop_reason = NULL "

@@ -1,0 +1,166 @@
+"""Puts the rows of one reading into the store: staging, difference, facts, attributes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from sbpgmon.errors import SbpgmonError
+from sbpgmon.model import GAP, PARTIAL, UNKNOWN, Metric, Reading
+from sbpgmon.sources.session import explain
+from sbpgmon.store.difference import Statements, statements_for
+from sbpgmon.store.schema import SCHEMA
+from sbpgmon.store.snapshot import Snapshot
+from sbpgmon.store.spool import Spool
+from sbpgmon.store.state import is_restarted, note_event
+
+GAP_INTERVALS = 3
+
+
+class RejectedError(SbpgmonError):
+    """A reading that cannot be stored: its rows break the contract, or its clock went back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a reading; `interval_seconds` is None for a baseline, `note` says what is to be known."""
+
+    facts: int = 0
+    quality: int = 0
+    interval_seconds: float | None = None
+    note: str = ""
+
+
+def apply(snapshot: Snapshot, spool: Spool) -> Applied:
+    """Stores the rows in the caller's transaction.
+
+    Raises RejectedError, or psycopg's DataError and IntegrityError, for rows that break the contract.
+    """
+    metric, reading, state, ts = snapshot.metric, snapshot.reading, snapshot.state, snapshot.ts
+    statements = _statements(metric, reading)
+    note = ""
+    before = state
+    if metric.counters and state is not None:
+        is_good, note = _ensure_last(snapshot, spool)
+        before = state if is_good else None
+    if before is not None and before["snapshot_ts"] is None:
+        before = None
+    interval = (ts - before["snapshot_ts"]).total_seconds() if before is not None else None
+    if interval is not None and interval <= 0:
+        raise RejectedError(f"the clock went back: {-interval:.3f} s before the last snapshot")
+    gap = GAP if interval is not None and interval > GAP_INTERVALS * reading.interval_seconds else 0
+    restarted = bool(metric.counters) and before is not None and is_restarted(before, snapshot.server)
+    params: dict[str, Any] = {"target_id": snapshot.target_id, "ts": ts, "gap": gap}
+    _copy_in(snapshot.conn, metric, statements, reading)
+    if metric.counters:
+        params |= {
+            "since": (before["snapshot_target_time"] or before["snapshot_ts"]) if before is not None else None,
+            "restarted": restarted,
+            "counts": before is not None,
+            "baseline": before is None,
+        }
+        facts = _apply_counters(snapshot, statements, params, before)
+    else:
+        snapshot.conn.execute(statements.add_series.encode(), params)
+        facts = _one(snapshot.conn, statements.gauges, params)[0] if statements.gauges else 0
+    if statements.attributes:
+        snapshot.conn.execute(statements.attributes.encode(), params)
+    quality = gap | (PARTIAL if restarted else 0) | (UNKNOWN if metric.counters and before is None else 0)
+    return Applied(facts, quality, interval, note)
+
+
+def contract(error: SbpgmonError | psycopg.Error) -> str:
+    """What a reading that the tables refuse has done wrong."""
+    if isinstance(error, SbpgmonError):
+        return error.what
+    if isinstance(error, psycopg.errors.NotNullViolation):
+        return f"the key {error.diag.column_name} is NULL in a row: write COALESCE"
+    if isinstance(error, psycopg.errors.UniqueViolation):
+        return "two rows have the same key"
+    return explain(error)
+
+
+_cache: dict[tuple[object, ...], Statements] = {}
+
+
+def _statements(metric: Metric, reading: Reading) -> Statements:
+    """The SQL for a reading of these columns; raises RejectedError when they are not the metric's any more."""
+    types = {c.name: c.type.name for c in metric.columns}
+    for name, type_ in reading.columns:
+        if types.get(name) != type_:
+            raise RejectedError(f"the reading has {name} as {type_}, which the metric no longer has")
+    names = tuple(name for name, _ in reading.columns)
+    key = (metric, names, reading.lacks)
+    if key not in _cache:
+        _cache[key] = statements_for(metric, names, reading.lacks)
+    return _cache[key]
+
+
+def _copy_in(conn: psycopg.Connection[Any], metric: Metric, statements: Statements, reading: Reading) -> None:
+    # Without statistics the planner takes staging and M_last for small and nests loops over them.
+    conn.execute(
+        f"TRUNCATE {SCHEMA}.\"{metric.name}_staging\"; SELECT set_config('enable_nestloop', 'off', true)".encode()
+    )
+    with conn.cursor().copy(statements.copy.encode()) as copy:
+        copy.write(reading.data)
+    if statements.doubles and _one(conn, statements.doubles)[0]:
+        raise RejectedError("two rows have the same key")
+
+
+def _apply_counters(
+    snapshot: Snapshot, statements: Statements, params: dict[str, Any], before: dict[str, Any] | None
+) -> int:
+    assert statements.difference is not None
+    assert statements.add_fresh is not None
+    assert statements.drop_absent is not None
+    conn = snapshot.conn
+    fresh, changed, moved, stored = _one(conn, statements.difference, params)
+    if changed != moved:
+        raise RejectedError("two rows have the same key")
+    if fresh:
+        conn.execute(b"SELECT set_config('enable_nestloop', 'on', true)")
+        conn.execute(statements.add_series.encode(), params)
+        stored += _one(conn, statements.add_fresh, params)[0]
+    if before is not None and snapshot.reading.rows - fresh < before["snapshot_rows"]:
+        conn.execute(statements.drop_absent.encode(), params)
+    conn.execute(
+        f"INSERT INTO {SCHEMA}.last_state (target_id, metric_id, snapshot_id) VALUES (%s, %s, %s) "
+        "ON CONFLICT (target_id, metric_id) DO UPDATE SET snapshot_id = excluded.snapshot_id".encode(),
+        (snapshot.target_id, snapshot.metric_id, snapshot.snapshot_id),
+    )
+    return int(stored)
+
+
+def _ensure_last(snapshot: Snapshot, spool: Spool) -> tuple[bool, str]:
+    """Whether M_last holds the last good snapshot, and a note; rebuilds it where a crash of the store emptied it."""
+    state, conn, name = snapshot.state, snapshot.conn, snapshot.metric.name
+    assert state is not None
+    if state["snapshot_id"] is None:
+        return False, ""
+    if state["held_snapshot_id"] == state["snapshot_id"]:
+        return True, ""
+    conn.execute(f'DELETE FROM {SCHEMA}."{name}_last" WHERE target_id = %s'.encode(), (snapshot.target_id,))
+    reading = spool.last(snapshot.target, name, state["snapshot_id"])
+    lost = "the last counters were lost with a crash of the store"
+    try:
+        if reading is None:
+            raise RejectedError("the state folder does not hold them")
+        statements = _statements(snapshot.metric, reading)
+        _copy_in(conn, snapshot.metric, statements, reading)
+        assert statements.rebuild is not None
+        conn.execute(statements.rebuild.encode(), {"target_id": snapshot.target_id})
+    except RejectedError as error:
+        note = f"{lost}, and {error.what}: this snapshot is a baseline"
+        note_event(conn, snapshot.target_id, "baseline", f"{name}: {note}")
+        return False, note
+    note = f"{lost}, and rebuilt from the state folder"
+    note_event(conn, snapshot.target_id, "rebuilt", f"{name}: {note}")
+    return True, note
+
+
+def _one(conn: psycopg.Connection[Any], sql: str, params: dict[str, Any] | None = None) -> tuple[Any, ...]:
+    row = conn.execute(sql.encode(), params).fetchone()
+    assert row is not None
+    return tuple(row)
