@@ -40,8 +40,23 @@ def _processes_of(scratch: Path) -> list[str]:
     return [line for line in map(command_line, pids) if str(scratch) in line]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("seconds", [0.3, 0.7, 1.2, 2.0, 3.5])
+def _assert_nothing_is_left(scratch: Path) -> None:
+    assert list(scratch.iterdir()) == []
+    assert _processes_of(scratch) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "number"),
+    [
+        (0.3, signal.SIGINT),
+        (0.6, signal.SIGTERM),
+        (1.0, signal.SIGINT),
+        (1.5, signal.SIGTERM),
+        (2.5, signal.SIGINT),
+        (5.0, signal.SIGTERM),
+        (12.0, signal.SIGINT),
+    ],
+)
 def test_interrupted_at_any_moment(scratch: Path, seconds: float, number: signal.Signals) -> None:
     with _start(scratch, "--seconds", "60") as process:
         time.sleep(seconds)
@@ -51,5 +66,26 @@ def test_interrupted_at_any_moment(scratch: Path, seconds: float, number: signal
     if process.returncode != -number:  # Python itself was still starting
         assert process.returncode == 128 + number, output
         assert "Interrupted" in output
-    assert list(scratch.iterdir()) == []
-    assert _processes_of(scratch) == []
+    _assert_nothing_is_left(scratch)
+
+
+def test_killed_then_run_again(scratch: Path) -> None:
+    """What a killed demo leaves, the next one stops and removes before it begins."""
+    with _start(scratch, "--seconds", "60") as process:
+        _wait_for_line(process, "Traffic for")
+        process.kill()
+    assert any("pgbench" in line for line in _processes_of(scratch))
+    with _start(scratch, "--stop") as process:
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    _assert_nothing_is_left(scratch)
+
+
+def _wait_for_line(process: subprocess.Popen[str], beginning: str) -> None:
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if line.strip().startswith(beginning):
+            return
+    pytest.fail("".join(seen))

@@ -56,9 +56,7 @@ def test_counts_are_what_the_server_saw(cluster: Cluster) -> None:
             " where balance_cents is distinct from booked"
         ).fetchone()
         assert row == (0,)
-        row = connection.execute(
-            "select count(*) from pg_stat_activity where usename = 'sportsbook_app'"
-        ).fetchone()
+        row = connection.execute("select count(*) from pg_stat_activity where usename = 'sportsbook_app'").fetchone()
         assert row == (0,)
 
 
@@ -77,9 +75,7 @@ def test_a_failed_session_is_told(cluster: Cluster) -> None:
 
 
 def test_a_failed_pgbench_is_told(cluster: Cluster) -> None:
-    traffic = Traffic(
-        cluster.dsn("no_such_database", "sportsbook_app"), crowds=(Crowd(errands.deposit, 0, 1),)
-    )
+    traffic = Traffic(cluster.dsn("no_such_database", "sportsbook_app"), crowds=(Crowd(errands.deposit, 0, 1),))
     traffic.start()
     time.sleep(0.5)
     with pytest.raises(ClusterError, match="no_such_database"):
