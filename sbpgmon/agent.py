@@ -249,12 +249,13 @@ class Agent:
         assert job.poll is not None
         name = job.target.name
         outcome.targets += 1
+        problems = {r.metric: r.error for r in job.poll.readings if r.status is not Status.OK}
         if job.error is not None:
             self._repeats.error(name, "", str(job.error))
             outcome.note(job.error)
+            problems = {}
         else:
             self._repeats.ok(name, "")
-            self._log_readings(job.poll, outcome)
         try:
             result = self._gate.write(job.poll)
         except FATAL:
@@ -263,29 +264,30 @@ class Agent:
             self._repeats.error("", "store", f"{error} Readings go to the spool.")
             outcome.note(error)
             outcome.spooled += len(job.poll.readings)
-            return
-        self._repeats.ok("", "store")
-        for metric, problem in result.failures:
-            self._repeats.error(name, metric, problem)
-            outcome.note(TargetError(f"{metric} on {name}: {problem}"))
-        for metric, note in result.notes:
-            LOGGER.warning("%s", note, extra={"target": name, "metric": metric})
-        outcome.snapshots += result.snapshots
-        outcome.rows += result.rows_read
-        outcome.facts += result.facts
+        else:
+            self._repeats.ok("", "store")
+            outcome.snapshots += result.snapshots
+            outcome.rows += result.rows_read
+            outcome.facts += result.facts
+            problems |= dict(result.failures)
+            for metric, note in result.notes:
+                LOGGER.warning("%s", note, extra={"target": name, "metric": metric})
+        if job.error is None:
+            self._log_readings(job.poll, problems, outcome)
 
-    def _log_readings(self, poll: TargetPoll, outcome: Outcome) -> None:
+    def _log_readings(self, poll: TargetPoll, problems: dict[str, str], outcome: Outcome) -> None:
         if poll.error:
             self._repeats.error(poll.target, "texts", poll.error)
         for reading in poll.readings:
-            if reading.status is Status.OK:
+            problem = problems.get(reading.metric)
+            if problem is None:
                 self._repeats.ok(poll.target, reading.metric)
                 continue
             if reading.status is Status.SKIPPED:
-                self._repeats.warning(poll.target, reading.metric, f"skipped: {reading.error}")
+                self._repeats.warning(poll.target, reading.metric, f"skipped: {problem}")
             else:
-                self._repeats.error(poll.target, reading.metric, reading.error)
-            outcome.note(TargetError(f"{reading.metric} on {poll.target}: {reading.error}"))
+                self._repeats.error(poll.target, reading.metric, problem)
+            outcome.note(TargetError(f"{reading.metric} on {poll.target}: {problem}"))
 
     def _close(self) -> None:
         self._gate.release()
