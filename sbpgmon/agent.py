@@ -138,8 +138,7 @@ class Agent:
                         pool.submit(self._poll, job, results, keep=True)
 
             clock = schedule.Scheduler()
-            clock.every(_whole(self._settings.agent.tick)).seconds.do(tick)
-            clock.every(_whole(_KEEP_ALIVE_SECONDS)).seconds.do(self._keep_alive)
+            self._wind(clock, tick)
             systemd.send("READY=1")
             LOGGER.info("running: %d targets, %d metrics", len(self._targets), len(self._catalog.metrics))
             tick()
@@ -150,12 +149,18 @@ class Agent:
                 if reloading[0] and not busy:
                     reloading[0] = False
                     self._reload(reload, outcome)
+                    self._wind(clock, tick)
                 with contextlib.suppress(queue.Empty):
                     job = results.get(timeout=_IDLE_SECONDS)
                     busy.discard(job.target.name)
                     self._hand_over(job, outcome)
             systemd.send("STOPPING=1")
             LOGGER.info("stopped: %d snapshots were stored", outcome.snapshots)
+
+    def _wind(self, clock: schedule.Scheduler, tick: Callable[[], None]) -> None:
+        clock.clear()
+        clock.every(_whole(self._settings.agent.tick)).seconds.do(tick)
+        clock.every(_whole(_KEEP_ALIVE_SECONDS)).seconds.do(self._keep_alive)
 
     def _reload(self, reload: Callable[[], Settings], outcome: Outcome) -> None:
         old = self._gate
@@ -249,7 +254,8 @@ class Agent:
         assert job.poll is not None
         name = job.target.name
         outcome.targets += 1
-        problems = {r.metric: r.error for r in job.poll.readings if r.status is not Status.OK}
+        failed = (Status.ERROR, Status.UNREACHABLE)
+        problems = {r.metric: r.error for r in job.poll.readings if r.status in failed}
         if job.error is not None:
             self._repeats.error(name, "", str(job.error))
             outcome.note(job.error)
@@ -283,10 +289,7 @@ class Agent:
             if problem is None:
                 self._repeats.ok(poll.target, reading.metric)
                 continue
-            if reading.status is Status.SKIPPED:
-                self._repeats.warning(poll.target, reading.metric, f"skipped: {problem}")
-            else:
-                self._repeats.error(poll.target, reading.metric, problem)
+            self._repeats.error(poll.target, reading.metric, problem)
             outcome.note(TargetError(f"{reading.metric} on {poll.target}: {problem}"))
 
     def _close(self) -> None:

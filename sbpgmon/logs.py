@@ -57,19 +57,13 @@ class Repeats:
         self._seen: dict[tuple[str, str], tuple[str, int]] = {}
 
     def error(self, target: str, metric: str, message: str) -> None:
-        self._log(logging.ERROR, target, metric, message)
-
-    def warning(self, target: str, metric: str, message: str) -> None:
-        self._log(logging.WARNING, target, metric, message)
-
-    def _log(self, level: int, target: str, metric: str, message: str) -> None:
         before, count = self._seen.get((target, metric), ("", 0))
         if before == message:
             self._seen[target, metric] = (message, count + 1)
             return
         self.ok(target, metric)
         self._seen[target, metric] = (message, 1)
-        LOGGER.log(level, "%s", message, extra={"target": target, "metric": metric})
+        LOGGER.error("%s", message, extra={"target": target, "metric": metric})
 
     def ok(self, target: str, metric: str) -> None:
         message, count = self._seen.pop((target, metric), ("", 0))

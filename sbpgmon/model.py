@@ -24,7 +24,7 @@ class Status(StrEnum):
     OK = "ok"
     ERROR = "error"  # the metric's query failed
     UNREACHABLE = "unreachable"  # the target could not be asked
-    SKIPPED = "skipped"  # the target cannot serve the metric: no extension, wrong role
+    SKIPPED = "skipped"  # not for this target: a primary's metric on a standby, or the other way round
 
 
 # Bits of a fact's `quality`; 0 is good.

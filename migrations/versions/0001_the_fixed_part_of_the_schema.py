@@ -157,6 +157,12 @@ def upgrade() -> None:
             nullable=True,
             comment="Changes with a crash recovery too",
         ),
+        sa.Column(
+            "system_identifier",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Another one is another server: its counters are not compared",
+        ),
         sa.Column("timeline", sa.Integer(), nullable=True, comment="Changes with a promotion"),
         sa.Column("is_standby", sa.Boolean(), nullable=True, comment="Primary or standby"),
         sa.Column(

@@ -51,10 +51,13 @@ def load_catalog(queries_dir: Path | None = None) -> Catalog:
     return Catalog(metrics, views, tuple(problems))
 
 
+def is_for(metric: Metric, server: Server) -> bool:
+    """Whether the metric is meant for a server of this role; a standby is not asked what only a primary knows."""
+    return metric.role == "any" or (metric.role == "standby") == server.is_standby
+
+
 def pick_variant(metric: Metric, server: Server) -> tuple[Variant | None, str]:
-    """The variant that serves this server, or None and why the server cannot serve the metric."""
-    if metric.role != "any" and (metric.role == "standby") != server.is_standby:
-        return None, f"only on a {metric.role}"
+    """The variant that serves this server, or None and what the server lacks, with the way to mend it."""
     versions: tuple[int, ...] = ()
     for need in metric.requires:
         if need.role == "pg_monitor" and not (server.has_pg_monitor or server.is_superuser):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sbpgmon.catalog.catalog import pick_variant
+from sbpgmon.catalog.catalog import is_for, pick_variant
 from sbpgmon.collect.texts import read_texts
 from sbpgmon.config import MetricSettings, Settings
 from sbpgmon.errors import SbpgmonError, TargetError
@@ -71,9 +71,11 @@ def unread(item: Due, status: Status, error: str) -> Reading:
 
 def _read(session: Session, item: Due, settings: Settings, server: Server, described: dict[str, Any]) -> Reading:
     metric = item.metric
+    if not is_for(metric, server):
+        return unread(item, Status.SKIPPED, f"only on a {metric.role}")
     variant, why_not = pick_variant(metric, server)
     if variant is None:
-        return unread(item, Status.SKIPPED, why_not)
+        return unread(item, Status.ERROR, why_not)
     chosen: Mapping[str, MetricSettings] = settings.metrics
     timeout = chosen[metric.name].timeout if metric.name in chosen else None
     try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sbpgmon.catalog.catalog import Catalog, pick_variant
+from sbpgmon.catalog.catalog import Catalog, is_for, pick_variant
 from sbpgmon.config import Settings, Target
 from sbpgmon.errors import RefusedError, SbpgmonError, SchemaGoneError
 from sbpgmon.model import Server
@@ -169,7 +169,7 @@ def _target(settings: Settings, catalog: Catalog, target: Target) -> Iterator[Ch
             "the database is SQL_ASCII: bytes that are not ASCII are stored as '?' in names",
             "Nothing is lost but the names; a database with ENCODING 'UTF8' shows them.",
         )
-    for metric in catalog.metrics.values():
+    for metric in (m for m in catalog.metrics.values() if is_for(m, server)):
         variant, why_not = pick_variant(metric, server)
         if variant is None and not any(r.extension for r in metric.requires):
             yield Check(where, f"metric {metric.name}", "warn", why_not)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sbpgmon.catalog.catalog import pick_variant, render_sql
+from sbpgmon.catalog.catalog import is_for, pick_variant, render_sql
 from sbpgmon.config import Settings, Target
 from sbpgmon.errors import QueryFileError, TargetError
 from sbpgmon.model import Kind, Metric
@@ -39,6 +39,10 @@ def try_metric(metric: Metric, target: Target, settings: Settings) -> Trial:
     ):
         server = probe(session)
         refuse_unsafe(target.name, server, allow_superuser=settings.allow_superuser)
+        if not is_for(metric, server):
+            raise TargetError(
+                f"Target {target.name} is not a {metric.role}, which {metric.name} is for.", "--target NAME"
+            )
         variant, why_not = pick_variant(metric, server)
         if variant is None:
             raise TargetError(

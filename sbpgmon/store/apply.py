@@ -139,9 +139,14 @@ def _ensure_last(snapshot: Snapshot, spool: Spool) -> tuple[bool, str]:
     assert state is not None
     if state["snapshot_id"] is None:
         return False, ""
-    if state["held_snapshot_id"] == state["snapshot_id"]:
+    is_another = snapshot.server is not None and state["system_identifier"] != snapshot.server.system_identifier
+    if state["held_snapshot_id"] == state["snapshot_id"] and not is_another:
         return True, ""
     conn.execute(f'DELETE FROM {SCHEMA}."{name}_last" WHERE target_id = %s'.encode(), (snapshot.target_id,))
+    if is_another:
+        note = "another server answers (system_identifier): this snapshot is a baseline"
+        note_event(conn, snapshot.target_id, "identity", f"{name}: {note}")
+        return False, note
     reading = spool.last(snapshot.target, name, state["snapshot_id"])
     lost = "the last counters were lost with a crash of the store"
     try:

@@ -76,9 +76,15 @@ class Gate:
         for name, slots in stored.items():
             mine = self._states[name]["slots"]
             mine |= {metric: max(slot, mine.get(metric, slot)) for metric, slot in slots.items()}
+        try:
+            self._replay()
+        except FATAL:
+            raise
+        except StoreError:
+            self._away()
+            raise
         self._is_open = True
         self._retry_seconds = _RETRY_SECONDS[0]
-        self._replay()
 
     def renew(self) -> None:
         """Takes or renews the leases; `held` then says which targets other agents have."""

@@ -161,7 +161,8 @@ def _request_stop(conn: Connection[Any], progress: Callable[[str], None]) -> Non
 def _wait(conn: Connection[Any], schema_oid: int, wait_seconds: float, progress: Callable[[str], None]) -> None:
     deadline = time.monotonic() + wait_seconds
     told: list[_Holder] = []
-    while holders := _holders(conn, schema_oid):
+    # Autovacuum yields to the drop itself.
+    while holders := [holder for holder in _holders(conn, schema_oid) if not holder.is_autovacuum]:
         if time.monotonic() >= deadline:
             progress(f"Waited {wait_seconds:g} s; trying all the same.")
             return

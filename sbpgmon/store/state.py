@@ -62,6 +62,7 @@ def keep_state(snapshot: Snapshot) -> None:
             values |= {
                 "postmaster_start_time": server.postmaster_start_time,
                 "checkpointer_start_time": server.checkpointer_start_time,
+                "system_identifier": server.system_identifier,
                 "timeline": server.timeline,
                 "is_standby": server.is_standby,
             }

@@ -96,6 +96,7 @@ metric_state = Table(
     Column("snapshot_duration_seconds", REAL, comment="Time that the last good snapshot took"),
     Column("postmaster_start_time", _TIME, comment="At the last good snapshot: a change makes a reset possible"),
     Column("checkpointer_start_time", _TIME, comment="Changes with a crash recovery too"),
+    Column("system_identifier", BigInteger, comment="Another one is another server: its counters are not compared"),
     Column("timeline", Integer, comment="Changes with a promotion"),
     Column("is_standby", Boolean, comment="Primary or standby"),
     Column(
