@@ -133,6 +133,4 @@ def database(cluster: Server, make_role: Callable[..., str]) -> Iterator[Databas
         yield Database(cluster, name)
     finally:
         with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-            )
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

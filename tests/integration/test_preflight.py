@@ -47,9 +47,7 @@ def test_a_role_without_create_is_refused(database: Database, make_role: Callabl
     assert f'GRANT CREATE ON DATABASE {database.name} TO "{role}"' in refused.value.way_out
 
 
-def test_a_schema_of_ours_that_another_role_owns_is_refused(
-    database: Database, make_role: Callable[..., str]
-) -> None:
+def test_a_schema_of_ours_that_another_role_owns_is_refused(database: Database, make_role: Callable[..., str]) -> None:
     role = make_role()
     with database.connect() as admin:
         admin.execute(OURS)
@@ -85,9 +83,7 @@ def test_a_read_only_store_is_refused(database: Database, make_role: Callable[..
 
 def test_publications_that_would_carry_our_tables_away(database: Database) -> None:
     with database.connect() as connection:
-        connection.execute(
-            "CREATE TABLE public.bets (id int); CREATE PUBLICATION named FOR TABLE public.bets"
-        )
+        connection.execute("CREATE TABLE public.bets (id int); CREATE PUBLICATION named FOR TABLE public.bets")
         assert publications(connection) == []
         refuse_unsuitable(connection)
         connection.execute('CREATE PUBLICATION "All of it" FOR ALL TABLES')
