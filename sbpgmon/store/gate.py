@@ -66,6 +66,7 @@ class Gate:
                         LOGGER.info("store: %s", line)
             self._writer.forget()
             self.renew()
+            self._replay()
             with self._store.transaction() as conn:
                 stored = last_slots(conn, self._targets)
         except FATAL:
@@ -73,16 +74,9 @@ class Gate:
         except StoreError:
             self._away()
             raise
-        for name, slots in stored.items():
-            mine = self._states[name]["slots"]
-            mine |= {metric: max(slot, mine.get(metric, slot)) for metric, slot in slots.items()}
-        try:
-            self._replay()
-        except FATAL:
-            raise
-        except StoreError:
-            self._away()
-            raise
+        # The store knows better than the folder, which may be of another schema.
+        for name in self._targets:
+            self._states[name]["slots"] = stored.get(name, {})
         self._is_open = True
         self._retry_seconds = _RETRY_SECONDS[0]
 
@@ -140,13 +134,12 @@ class Gate:
     def write(self, poll: TargetPoll) -> WriteResult:
         """Stores a poll, after those that wait. Spools it and raises StoreError when the store is away."""
         state = self._states[poll.target]
-        state["slots"] |= {reading.metric: reading.slot for reading in poll.readings}
-        self.spool.keep_state(poll.target, state)
         try:
-            if not self._is_open:
-                if time.monotonic() < self._retry_at:
-                    raise StoreError("The store is still away.")
-                self.open()
+            try:
+                self._ensure_open()
+            finally:
+                state["slots"] |= {reading.metric: reading.slot for reading in poll.readings}
+                self.spool.keep_state(poll.target, state)
             return self._writer.write(poll)
         except FATAL:
             raise
@@ -155,6 +148,12 @@ class Gate:
             if dropped := self.spool.put(poll):
                 LOGGER.warning("the spool is full: %d of the oldest polls were dropped", len(dropped))
             raise
+
+    def _ensure_open(self) -> None:
+        if not self._is_open:
+            if time.monotonic() < self._retry_at:
+                raise StoreError("The store is still away.")
+            self.open()
 
     def release(self) -> None:
         """Gives the leases up, so that another agent need not wait for their end."""
