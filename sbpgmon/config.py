@@ -54,17 +54,21 @@ class _Section(BaseModel):
 
 
 class Store(_Section):
-    """Where the schema `monitoring` lives; without a `dsn` it is the first target."""
+    """Where the schema `monitoring` lives."""
 
-    dsn: str | None = None
-    readers: list[str] = ["grafana_reader"]
+    dsn: str | None = Field(
+        default=None, description="How to connect to the store. Without it the store is the only target."
+    )
+    readers: list[str] = Field(
+        default=["grafana_reader"], description="Roles that may read the views, where they exist."
+    )
 
 
 class Target(_Section):
     """A database that is monitored."""
 
-    name: str
-    dsn: str
+    name: str = Field(description="Its name in the history: letters, digits, `.`, `_` and `-`, at most 63.")
+    dsn: str = Field(description="How to connect to it, as a role with pg_monitor and without write privileges.")
 
     @field_validator("name")
     @classmethod
@@ -77,21 +81,29 @@ class Target(_Section):
 class MetricSettings(_Section):
     """What a site changes of one metric."""
 
-    enabled: bool = True
-    interval: Seconds | None = None
-    timeout: Seconds | None = None
+    enabled: bool = Field(default=True, description="Whether it is read at all.")
+    interval: Seconds | None = Field(default=None, description="How often, in place of the file's `interval:`.")
+    timeout: Seconds | None = Field(default=None, description="Limit of its query, in place of the file's `timeout:`.")
 
 
 class Agent(_Section):
     """How the agent works."""
 
-    tick: Seconds = 1.0  # how often the daemon looks for what is due
-    connect_timeout: Seconds = 5.0
-    deadline: Seconds = 60.0  # of one poll of one target, whatever hangs
-    lease: Seconds = 60.0
-    max_snapshot_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
-    spool_bytes: int = Field(default=512 * 1024 * 1024, ge=1024 * 1024)
-    texts_every: Seconds = 300.0
+    tick: Seconds = Field(default=1.0, description="How often the daemon looks for what is due.")
+    connect_timeout: Seconds = Field(default=5.0, description="Limit of connecting, to a target and to the store.")
+    deadline: Seconds = Field(default=60.0, description="Limit of one poll of one target, whatever hangs.")
+    lease: Seconds = Field(
+        default=60.0, description="After how long another agent may take over the targets of one that died."
+    )
+    max_snapshot_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=1024, description="Largest reading of one metric; a larger one is an error."
+    )
+    spool_bytes: int = Field(
+        default=512 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="Room for polls that wait for the store; beyond it the oldest are dropped.",
+    )
+    texts_every: Seconds = Field(default=300.0, description="How often the texts of new statements are fetched.")
 
 
 class Settings(BaseSettings):
@@ -109,10 +121,21 @@ class Settings(BaseSettings):
     targets: list[Target] = []
     metrics: dict[str, MetricSettings] = {}
     agent: Agent = Agent()
-    queries_dir: Path | None = None
-    state_dir: Path = Path()
-    texts: Literal["normalized", "off"] = "normalized"
-    allow_superuser: bool = False
+    queries_dir: Path | None = Field(
+        default=None,
+        description="Your own SQL files, laid out like `queries/`. A relative path begins at the file's folder.",
+    )
+    state_dir: Path = Field(
+        default=Path(),
+        description="Where readings wait for the store: by default systemd's `$STATE_DIRECTORY`, else "
+        "`sbpgmon` in the user's state folder. A relative path begins at the file's folder.",
+    )
+    texts: Literal["normalized", "off"] = Field(
+        default="normalized",
+        description="Statement texts: as pg_stat_statements has them, without the literals of utility statements; "
+        "or none.",
+    )
+    allow_superuser: bool = Field(default=False, description="Poll with a role that could write. Not for production.")
 
     @classmethod
     def settings_customise_sources(

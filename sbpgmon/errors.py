@@ -118,7 +118,8 @@ def exit_codes() -> dict[int, str]:
     def tree(kind: type[SbpgmonError]) -> list[type[SbpgmonError]]:
         return [kind, *(leaf for child in kind.__subclasses__() for leaf in tree(child))]
 
-    return {0: "success"} | {kind.exit_code: kind.meaning for kind in sorted(tree(SbpgmonError), key=_code)}
+    codes = {kind.exit_code: kind.meaning for kind in sorted(tree(SbpgmonError), key=_code)}
+    return {0: "success"} | codes | {130: "interrupted (Ctrl-C)"}
 
 
 def _code(kind: type[SbpgmonError]) -> int:

@@ -1,0 +1,244 @@
+"""Writes docs/cli.md and docs/metrics.md out of the program itself: `python -m sbpgmon.cli.docs docs`.
+
+A test writes them anew and compares, so that they are never stale.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from sbpgmon.catalog.catalog import Catalog, load_catalog, pick_variant
+from sbpgmon.cli.main import cli
+from sbpgmon.config import Agent, MetricSettings, Settings, Store, Target
+from sbpgmon.errors import exit_codes
+from sbpgmon.model import Column, Metric, Server, Variant, View
+
+WIDTH = 78  # what click makes of a terminal with 80 columns
+MAJORS = (14, 15, 16, 17, 18)
+# The versions of extensions that come with each major.
+SHIPPED = {"pg_stat_statements": {14: (1, 9), 15: (1, 10), 16: (1, 10), 17: (1, 11), 18: (1, 12)}}
+_GENERATED = "<!-- Written by `make docs`; edit what it is made from instead. -->\n"
+_SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
+    ("", Settings, ""),
+    ("[store]", Store, "SBPGMON_STORE__"),
+    ("[[targets]]", Target, ""),
+    ("[metrics.NAME]", MetricSettings, "SBPGMON_METRICS__NAME__"),
+    ("[agent]", Agent, "SBPGMON_AGENT__"),
+)
+
+
+def help_texts() -> dict[str, str]:
+    """`--help` of every command, by its words, 80 columns wide."""
+    return {" ".join(words): text for words, text in _help(cli, None, ("sbpgmon",))}
+
+
+def _help(command: click.Command, parent: click.Context | None, words: tuple[str, ...]) -> Iterator[Any]:
+    # What `main` passes to click, so that the text is the one that a user sees.
+    context = click.Context(command, parent, words[-1], terminal_width=WIDTH, **command.context_settings)
+    yield words, command.get_help(context) + "\n"
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from _help(child, context, (*words, name))
+
+
+def cli_page() -> str:
+    """docs/cli.md."""
+    parts = ["# The command line\n", _GENERATED]
+    parts.append("Options of `sbpgmon` itself stand before the command: `sbpgmon --config FILE status`.\n")
+    parts += [f"## {name}\n\n```text\n{text}```\n" for name, text in help_texts().items()]
+    codes = [(str(code), meaning) for code, meaning in exit_codes().items()]
+    parts.append(f"## Exit codes\n\n{_table(('code', 'meaning'), codes)}")
+    parts.append(
+        "## Configuration\n\n"
+        "One file, `sbpgmon.toml` in the current folder or the one that `--config` names. The command line outranks "
+        "the environment, which outranks the file. Durations are `500ms`, `15s`, `5m`, `1h`, `7d`, or seconds. "
+        "Passwords need not stand in a DSN: libpq takes them from `~/.pgpass`, a service file or `PGPASSWORD`.\n"
+    )
+    for heading, model, prefix in _SECTIONS:
+        parts.append(f"### `{heading}`\n" if heading else "### Above all sections\n")
+        if heading:
+            parts.append(f"{model.__doc__}\n")
+        parts.append(_keys(model, prefix if heading else "SBPGMON_"))
+    parts.append(_environment())
+    return "\n".join(parts)
+
+
+def _keys(model: type[BaseModel], prefix: str) -> str:
+    rows = []
+    for name, field in model.model_fields.items():
+        if not field.description:
+            continue  # a section, which has a table of its own
+        variable = f"`{prefix}{name.upper()}`" if prefix else "–"
+        rows.append((f"`{name}`", _type(field), _default(field), variable, field.description))
+    return _table(("key", "type", "default", "variable", "meaning"), rows)
+
+
+def _type(field: FieldInfo) -> str:
+    def name(annotation: Any) -> str:
+        origin = get_origin(annotation)
+        if origin is Annotated:
+            return "duration"  # the one annotated type of the settings
+        if origin in (Union, UnionType):
+            return name(next(part for part in get_args(annotation) if part is not NoneType))
+        if origin is Literal:
+            return " or ".join(f'`"{choice}"`' for choice in get_args(annotation))
+        if origin is list:
+            return f"list of {name(get_args(annotation)[0])}s"
+        return {str: "string", bool: "boolean", int: "integer", float: "number", Path: "path"}[annotation]
+
+    # pydantic takes the Annotated of a plain field apart.
+    return "duration" if field.annotation is float else name(field.annotation)
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if field.is_required():
+        return "required"
+    if value is None or value == Path():
+        return "–"
+    if isinstance(value, float):
+        return f"`{value / 60:g}m`" if value > 60 and value % 60 == 0 else f"`{value:g}s`"
+    if isinstance(value, list):
+        return f"`[{', '.join(repr(item) for item in value)}]`".replace("'", '"')
+    return f'`"{value}"`' if isinstance(value, str) else f"`{str(value).lower()}`"
+
+
+def _environment() -> str:
+    rows = [
+        (f"`SBPGMON_{option.name.upper()}`", f"`{option.opts[-1]}`")
+        for option in cli.params
+        if isinstance(option, click.Option) and option.name != "version" and option.name
+    ]
+    rows += [
+        ("`SBPGMON_COMMAND_OPTION`", "an option of a command: `SBPGMON_TOP_LIMIT` is `sbpgmon top --limit`"),
+        ("`SBPGMON_TARGETS`", 'all targets, as JSON: `[{"name": "app", "dsn": "host=db dbname=app"}]`'),
+        ("`PGPASSWORD`, `PGPASSFILE`, `PGSERVICEFILE`, `PGSSLMODE`, …", "libpq's own, for every connection"),
+        ("`STATE_DIRECTORY`", "systemd's; where readings wait for the store, unless `state_dir` says otherwise"),
+        ("`NOTIFY_SOCKET`, `WATCHDOG_USEC`", "systemd's; `sbpgmon run` says when it is ready and that it lives"),
+    ]
+    return "### Environment\n\nKeys have the variables above; the options of the command line have these.\n\n" + _table(
+        ("variable", "is"), rows
+    )
+
+
+def metrics_page(catalog: Catalog) -> str:
+    """docs/metrics.md."""
+    parts = ["# Metrics\n", _GENERATED]
+    parts.append(
+        "Each metric is a file in `queries/metrics/` and a view of its own name in the schema `monitoring`. Every view "
+        "begins with `time`, `tier` and `target`. A key names the series; a counter is shown as what was added in the "
+        "interval that ends at `time`; a gauge is shown as read, and as `…_min` and `…_max`; an info column is stored "
+        "when it changes; a reset column is not stored: it says when the counters began anew.\n"
+    )
+    metrics = sorted(catalog.metrics.values(), key=lambda metric: metric.name)
+    views = sorted(catalog.views.values(), key=lambda view: view.name)
+    overview = [
+        (f"[{m.name}](#{m.name})", _duration(m.interval_seconds), f"`{m.tier}`", f"{m.title}.") for m in metrics
+    ]
+    parts.append(_table(("metric", "interval", "tier", "what"), overview))
+    parts += [_metric(metric) for metric in metrics]
+    parts.append("# Derived views\n\nOver the metrics, from `queries/views/`.\n")
+    parts.append(_table(("view", "what"), [(f"[{view.name}](#{view.name})", f"{view.title}.") for view in views]))
+    parts += [_view(view) for view in views]
+    return "\n".join(parts)
+
+
+def _metric(metric: Metric) -> str:
+    served = {major: pick_variant(metric, _server(metric, major))[0] for major in MAJORS}
+    facts = [
+        ("interval", _duration(metric.interval_seconds)),
+        ("tier", f"`{metric.tier}`"),
+        ("scope", metric.scope),
+        ("role", metric.role),
+        ("requires", ", ".join(map(str, metric.requires)) or "nothing"),
+        ("an absent row means", metric.missing),
+        ("timeout", _duration(metric.timeout_seconds)),
+    ]
+    files = [
+        (f"`{v.path.name}`", _needs(metric, v), _majors(major for major, taken in served.items() if taken is v))
+        for v in metric.variants
+    ]
+    columns = [
+        (f"`{c.name}`", c.kind.value, c.type.name, c.unit or "–", _served(c, served), c.description)
+        for c in metric.columns
+    ]
+    parts = [f"## {metric.name}\n", f"{metric.title}.\n"]
+    parts += [f"{metric.description}\n"] if metric.description else []
+    parts += [
+        _table(("", ""), facts),
+        _table(("file", "for", "PostgreSQL"), files),
+        _table(("column", "kind", "type", "unit", "PostgreSQL", "description"), columns),
+    ]
+    return "\n".join(parts)
+
+
+def _view(view: View) -> str:
+    parts = [f"## {view.name}\n", f"{view.title}.\n"]
+    parts += [f"{view.description}\n"] if view.description else []
+    parts.append(f"Reads: {', '.join(f'[{need}](#{need})' for need in view.needs) or 'the log of the snapshots'}.\n")
+    parts.append(_table(("column", "description"), [(f"`{name}`", text) for name, text in view.columns]))
+    return "\n".join(parts)
+
+
+def _server(metric: Metric, major: int) -> Server:
+    """A server as it comes: every extension that the metric needs, in the version of that major."""
+    started = datetime(2000, 1, 1, tzinfo=UTC)
+    names = [need.extension for need in metric.requires if need.extension]
+    return Server(
+        version_num=major * 10000, version=str(major), database="app", role="sbpgmon_reader", is_superuser=False,
+        is_standby=metric.role == "standby", has_pg_monitor=True, encoding="UTF8", system_identifier=1, timeline=1,
+        postmaster_start_time=started, checkpointer_start_time=started, writable=(), pooled=False,
+        is_statements_loaded=True,
+        extensions={name: ("public", SHIPPED[name][major]) for name in names},
+    )  # fmt: skip
+
+
+def _needs(metric: Metric, variant: Variant) -> str:
+    if variant.extension_version:
+        extension = next(need.extension for need in metric.requires if need.extension)
+        return f"{extension} {'.'.join(map(str, variant.extension_version))} and newer"
+    return f"PostgreSQL {variant.major} and newer" if variant.major else "every server"
+
+
+def _served(column: Column, served: dict[int, Variant | None]) -> str:
+    return _majors(m for m, variant in served.items() if variant is not None and column.name not in variant.lacks)
+
+
+def _majors(majors: Iterable[int]) -> str:
+    found = sorted(majors)
+    if not found:
+        return "none as it comes"
+    if len(found) > 1 and found == list(range(found[0], found[-1] + 1)):
+        return f"{found[0]}–{found[-1]}"
+    return ", ".join(map(str, found))
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:g} min" if seconds > 60 and seconds % 60 == 0 else f"{seconds:g} s"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in lines)
+
+
+def write(folder: Path) -> None:
+    """Writes both pages into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cli.md").write_text(cli_page(), encoding="utf-8")
+    (folder / "metrics.md").write_text(metrics_page(load_catalog()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

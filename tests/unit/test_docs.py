@@ -1,0 +1,48 @@
+"""docs/cli.md and docs/metrics.md are what the program says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sbpgmon.catalog.catalog import load_catalog
+from sbpgmon.cli import docs
+from sbpgmon.config import Agent, MetricSettings, Settings, Store, Target
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("name", ["cli.md", "metrics.md"])
+def test_the_pages_are_not_stale(name: str, tmp_path: Path) -> None:
+    docs.write(tmp_path)
+    written = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert written == (tmp_path / name).read_text(encoding="utf-8"), "run `make docs`"
+
+
+def test_the_pages_name_no_path_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    docs.write(tmp_path)
+    for name in ("cli.md", "metrics.md"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        for path in (ROOT, Path.home(), tmp_path):
+            assert str(path) not in text
+
+
+def test_every_key_of_the_configuration_is_documented() -> None:
+    page = docs.cli_page()
+    sections = {"store", "targets", "metrics", "agent"}
+    for model in (Settings, Store, Target, MetricSettings, Agent):
+        for name, field in model.model_fields.items():
+            if model is Settings and name in sections:
+                continue
+            assert field.description, f"{model.__name__}.{name} has no description"
+            assert f"| `{name}` |" in page
+
+
+def test_a_variant_is_listed_with_the_majors_that_it_serves() -> None:
+    page = docs.metrics_page(load_catalog())
+    assert "| `stat_database.pg18.sql` | PostgreSQL 18 and newer | 18 |" in page
+    assert "| `stat_statements.ext1.10.sql` | pg_stat_statements 1.10 and newer | 15–16 |" in page
+    assert "| `stat_statements.sql` | every server | 14 |" in page
+    assert "| `parallel_workers_launched` | counter | bigint | – | 18 | parallel workers launched |" in page
