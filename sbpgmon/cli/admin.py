@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import click
+from rich.table import Table
+from rich.text import Text
 
 from sbpgmon.cli.main import Context
 from sbpgmon.cli.output import console, to_json
@@ -56,10 +58,13 @@ def doctor(context: Context, form: str) -> None:
     for check in examine(settings, context.catalog(settings)):
         checks.append(check)
         if form == "table":
-            out.print(f"[{styles[check.status]}]{check.status:<4}[/]  ", end="")
-            out.print(f"{check.where}: {check.check}: {check.detail}", markup=False)
+            row = Table.grid(padding=(0, 2, 0, 0))
+            row.add_column(width=4, style=styles[check.status])
+            row.add_column(overflow="fold")
+            row.add_row(check.status, Text(f"{check.where}: {check.check}: {check.detail}"))
             if check.remedy and check.status != "ok":
-                out.print(f"      → {check.remedy}", markup=False)
+                row.add_row("", Text(f"→ {check.remedy}"))
+            out.print(row)
     failed = sum(check.status == "fail" for check in checks)
     warned = sum(check.status == "warn" for check in checks)
     if form == "json":
@@ -102,9 +107,8 @@ def init(context: Context, sql: bool) -> None:
         done = init_store(store, catalog, settings.store.readers)
         for line in done:
             click.echo(f"created  {line}")
-        where = safe_dsn(settings.store_dsn, "the store")
-        click.echo("monitoring is ready" if done else "monitoring is up to date", nl=False)
-        click.echo(f" in {where}")
+        click.echo(f"monitoring is {'ready' if done else 'up to date'} in")
+        click.echo(f"  {safe_dsn(settings.store_dsn, 'the store')}")
         missing = _missing_readers(store, settings.store.readers)
         if missing:
             click.echo(

@@ -8,7 +8,8 @@ from sbpgmon.cli.main import Context
 from sbpgmon.cli.output import number, size
 from sbpgmon.errors import RollbackRefusedError
 from sbpgmon.sources.session import safe_dsn
-from sbpgmon.store.dependents import survey
+from sbpgmon.store.connection import translated
+from sbpgmon.store.dependents import Survey, survey
 from sbpgmon.store.removal import remove
 from sbpgmon.store.roles import drop_roles
 
@@ -31,32 +32,42 @@ def rollback(context: Context, yes: bool, cascade_outside: bool, roles: bool, wa
     settings = context.load()
     store = context.store(settings)
     try:
-        conn = store.raw
-        found = survey(conn)
-        click.echo(f"In {safe_dsn(settings.store_dsn, 'the store')}, DROP SCHEMA monitoring CASCADE takes away:")
-        for kind, count in found.relations.items():
-            click.echo(f"  {count:>7,} {kind}")
-        click.echo(f"  about {number(found.rows)} rows, {size(found.total_bytes)}")
-        click.echo(f"  {found.locks_needed:,} locks are needed, at least {found.locks_available:,} can be had")
-        if found.locks_needed > found.locks_available:
-            click.echo("  warning: that may not fit; raise max_locks_per_transaction if it fails", err=True)
-        if found.outside:
-            click.echo("Outside the schema, these depend on it and would go too:")
-            for dependent in found.outside:
-                click.echo(f"  {dependent.description}")
-            if not cascade_outside:
+        with translated():
+            found = survey(store.raw)
+            click.echo(safe_dsn(settings.store_dsn, "the store"))
+            _print_survey(found)
+            if found.outside and not cascade_outside:
                 raise RollbackRefusedError(
                     f"{len(found.outside)} objects outside the schema depend on it; nothing was done.",
                     "Drop them first, or let them go too: --cascade-outside.",
                 )
-        else:
-            click.echo("Nothing outside the schema depends on it.")
-        if not yes:
-            click.confirm("Go on?", abort=True)
-        remove(conn, cascade_outside=cascade_outside, wait_seconds=wait, attempts=attempts, progress=click.echo)
-        if roles:
-            for role, what in drop_roles(conn, click.echo):
-                click.echo(f"role {role}: {what}")
-        click.echo("monitoring is gone.")
+            if not yes:
+                click.confirm("Go on?", abort=True)
+            remove(
+                store.raw,
+                cascade_outside=cascade_outside,
+                wait_seconds=wait,
+                attempts=attempts,
+                progress=click.echo,
+            )
+            if roles:
+                for role, what in drop_roles(store.raw, click.echo):
+                    click.echo(f"role {role}: {what}")
     finally:
         store.close()
+
+
+def _print_survey(found: Survey) -> None:
+    click.echo("DROP SCHEMA monitoring CASCADE takes away:")
+    for kind, count in found.relations.items():
+        click.echo(f"  {count:>7,} {kind}")
+    click.echo(f"  about {number(found.rows)} rows, {size(found.total_bytes)}")
+    click.echo(f"  {found.locks_needed:,} locks are needed, at least {found.locks_available:,} can be had")
+    if found.locks_needed > found.locks_available:
+        click.echo("  warning: that may not fit; raise max_locks_per_transaction if it fails", err=True)
+    if not found.outside:
+        click.echo("Nothing outside the schema depends on it.")
+        return
+    click.echo("Outside the schema, these depend on it and would go too:")
+    for dependent in found.outside:
+        click.echo(f"  {dependent.description}")
