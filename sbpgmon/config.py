@@ -5,13 +5,11 @@ Precedence: command line, then environment (`SBPGMON_STORE__DSN` is `[store] dsn
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import platformdirs
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -125,8 +123,8 @@ class Settings(BaseSettings):
         default=None,
         description="Your own SQL files, laid out like `queries/`. A relative path begins at the file's folder.",
     )
-    state_dir: Path = Field(
-        default=Path(),
+    state_dir: Path | None = Field(
+        default=None,
         description="Where readings wait for the store: by default systemd's `$STATE_DIRECTORY`, else "
         "`sbpgmon` in the user's state folder. A relative path begins at the file's folder.",
     )
@@ -160,12 +158,6 @@ class Settings(BaseSettings):
             f"{len(self.targets)} targets but no store is configured.",
             'Say where the schema `monitoring` lives: [store] dsn = "host=… dbname=…".',
         )
-
-
-def default_state_dir() -> Path:
-    """systemd's StateDirectory where there is one, else the user's state folder."""
-    systemd = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return Path(systemd) if systemd else platformdirs.user_state_path("sbpgmon")
 
 
 def load(
@@ -206,8 +198,6 @@ def load(
         settings = Settings(**values)
     except ValidationError as error:
         raise ConfigError(f"{where}: {_explain(error)}.", "See `sbpgmon --help` and README.md.") from None
-    if settings.state_dir == Path() and "state_dir" not in over:
-        over["state_dir"] = default_state_dir()
     settings = settings.model_copy(update=over)
     names = [target.name for target in settings.targets]
     for name in names:

@@ -282,6 +282,8 @@ def upgrade() -> None:
     )
     op.execute("CREATE SEQUENCE monitoring.snapshot_snapshot_id_seq")
     op.execute("COMMENT ON SEQUENCE monitoring.snapshot_snapshot_id_seq IS 'Numbers of the snapshots'")
+    # Far from where another schema's numbers begin: a state folder must never take one schema's for another's.
+    op.execute("SELECT setval('monitoring.snapshot_snapshot_id_seq', (1 + random() * 1e15)::bigint)")
     op.execute("INSERT INTO monitoring.control DEFAULT VALUES")
 
 

@@ -16,6 +16,7 @@ from sbpgmon.sources.probe import probe, refuse_unsafe
 from sbpgmon.sources.session import Session, parse_dsn
 from sbpgmon.store.connection import StoreConnection
 from sbpgmon.store.preflight import publications, refuse_unsuitable
+from sbpgmon.store.spool import state_folder
 from sbpgmon.store.version import check
 
 _MAX_SKEW_SECONDS = 5.0
@@ -39,7 +40,11 @@ def examine(settings: Settings, catalog: Catalog) -> Iterator[Check]:
         yield Check("catalog", "SQL files", "fail", problem.what, problem.way_out)
     if not catalog.problems:
         yield Check("catalog", "SQL files", "ok", f"{len(catalog.metrics)} metrics, {len(catalog.views)} views")
-    yield _free_disk(settings)
+    try:
+        yield _free_disk(settings)
+    except SbpgmonError as error:
+        yield _failed("agent", "configuration", error)
+        return
     yield from _store(settings)
     for target in settings.targets:
         yield from _target(settings, catalog, target)
@@ -50,11 +55,11 @@ def _failed(where: str, check_: str, error: SbpgmonError, status: str = "fail") 
 
 
 def _free_disk(settings: Settings) -> Check:
-    folder = settings.state_dir
+    state_dir = folder = state_folder(settings)
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    detail = f"{free / 1024**3:.1f} GiB free for the state folder {settings.state_dir}"
+    detail = f"{free / 1024**3:.1f} GiB free for the state folder {state_dir}"
     if free < max(_MIN_FREE_BYTES, settings.agent.spool_bytes):
         return Check("agent", "free disk", "warn", detail, "Make room, or point state_dir elsewhere.")
     return Check("agent", "free disk", "ok", detail)

@@ -183,7 +183,11 @@ def explain(error: psycopg.Error) -> str:
     """One line out of a driver's error: the server's words, without the place in our SQL."""
     text = error.diag.message_primary or str(error)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    line = lines[-1] if lines and error.diag.message_primary is None else (lines[0] if lines else type(error).__name__)
+    lines = [line for line in lines if not line.startswith(("Is the server running", "Multiple connection"))]
+    if error.diag.message_primary is None:
+        # libpq tells of every address that it tried; the last one stands for all.
+        lines.reverse()
+    line = lines[0] if lines else type(error).__name__
     detail = error.diag.message_detail
     state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
     return (line.rstrip(".") + (f": {detail.rstrip('.')}" if detail else "") + state)[:500]

@@ -14,7 +14,7 @@ from sbpgmon.model import TargetPoll, WriteResult
 from sbpgmon.store import lease
 from sbpgmon.store.connection import StoreConnection
 from sbpgmon.store.preflight import publications
-from sbpgmon.store.spool import Spool, load
+from sbpgmon.store.spool import Spool, load, state_folder
 from sbpgmon.store.state import last_slots
 from sbpgmon.store.sync import out_of_date, sync
 from sbpgmon.store.texts import wanted_texts
@@ -33,13 +33,14 @@ class Gate:
         self._catalog = catalog
         self._targets = [target.name for target in settings.targets]
         self._store = StoreConnection(settings.store_dsn, settings.agent.connect_timeout)
-        self.spool = Spool(settings.state_dir, settings.agent.spool_bytes)
+        self.spool = Spool(state_folder(settings), settings.agent.spool_bytes)
         self._writer = Writer(self._store, catalog, self.spool)
         self._holder = lease.new_holder()
         self._states = {name: self.spool.state(name) for name in self._targets}
         self._texts_read: dict[str, datetime | None] = {}
         self._is_open = False
         self._retry_at = 0.0
+        self._away_error: StoreError | None = None
         self._retry_seconds = _RETRY_SECONDS[0]
         self._renewed_at = 0.0
         self.held: dict[str, str] = {}
@@ -71,8 +72,8 @@ class Gate:
                 stored = last_slots(conn, self._targets)
         except FATAL:
             raise
-        except StoreError:
-            self._away()
+        except StoreError as error:
+            self._away(error)
             raise
         # The store knows better than the folder, which may be of another schema.
         for name in self._targets:
@@ -100,8 +101,8 @@ class Gate:
                 self.renew()
         except FATAL:
             raise
-        except StoreError:
-            self._away()
+        except StoreError as error:
+            self._away(error)
             raise
 
     def last_slots(self, target: str) -> dict[str, int]:
@@ -143,16 +144,16 @@ class Gate:
             return self._writer.write(poll)
         except FATAL:
             raise
-        except StoreError:
-            self._away()
+        except StoreError as error:
+            self._away(error)
             if dropped := self.spool.put(poll):
                 LOGGER.warning("the spool is full: %d of the oldest polls were dropped", len(dropped))
             raise
 
     def _ensure_open(self) -> None:
         if not self._is_open:
-            if time.monotonic() < self._retry_at:
-                raise StoreError("The store is still away.")
+            if self._away_error is not None and time.monotonic() < self._retry_at:
+                raise self._away_error
             self.open()
 
     def release(self) -> None:
@@ -167,7 +168,8 @@ class Gate:
     def close(self) -> None:
         self._store.close()
 
-    def _away(self) -> None:
+    def _away(self, error: StoreError) -> None:
+        self._away_error = error
         if self._is_open:
             self._retry_seconds = _RETRY_SECONDS[0]
         self._is_open = False

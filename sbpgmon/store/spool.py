@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import hashlib
 import json
 import os
 import time
@@ -20,10 +21,28 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
+from sbpgmon.config import Settings
 from sbpgmon.errors import ConfigError, LeaseTakenError
 from sbpgmon.model import Reading, Server, StatementText, Status, TargetPoll
+from sbpgmon.sources.session import parse_dsn
 
 _FORMAT = 1
+
+
+def state_folder(settings: Settings) -> Path:
+    """The state folder: the configured one, else systemd's, else one for each store in the user's state folder.
+
+    What waits for one store must not end in another: `--dsn` names them all alike. Raises ConfigError.
+    """
+    if settings.state_dir is not None:
+        return settings.state_dir
+    if systemd := os.environ.get("STATE_DIRECTORY", "").split(":")[0]:
+        return Path(systemd)
+    parts = parse_dsn(settings.store_dsn, "the store")
+    place = "\n".join(str(parts.get(key, "")) for key in ("service", "host", "hostaddr", "port", "dbname", "user"))
+    return platformdirs.user_state_path("sbpgmon") / hashlib.sha256(place.encode()).hexdigest()[:12]
 
 
 class Spool:
