@@ -26,6 +26,7 @@ class Header:
     values: Mapping[str, tuple[int, str]]  # key -> line, value
     columns: tuple[tuple[int, str], ...]  # line, text
     sql: str
+    sql_line: int
 
     def fail(self, line: int, problem: str, way_out: str = "") -> QueryFileError:
         return QueryFileError(f"{self.path}:{line}: {problem}.", way_out or "See CONTRIBUTING.md, «Add a metric».")
@@ -78,7 +79,8 @@ def parse_header(path: Path, keys: frozenset[str]) -> Header:
         else:
             prose.append(body.strip())
     sql = "\n".join(lines[end:]).strip().rstrip(";").rstrip()
+    sql_line = next((n for n, line in enumerate(lines[end:], start=end + 1) if line.strip()), end + 1)
     if not sql:
         raise fail(len(lines) or 1, "there is no query below the header")
     title, _, rest = "\n".join(prose).strip().partition("\n")
-    return Header(path, title.strip(), rest.strip(), values, tuple(columns), sql)
+    return Header(path, title.strip(), rest.strip(), values, tuple(columns), sql, sql_line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,12 @@ from sbpgmon.model import TYPES, Column, Kind, Metric, Requirement, Variant
 KEYS = frozenset(["interval", "scope", "role", "requires", "missing", "nulls", "timeout", "columns"])
 _FILE = re.compile(r"^(?P<name>[^.]+)(?:\.(?:pg(?P<major>\d{2})|ext(?P<extension>\d+(?:\.\d+)*)))?\.sql$")
 _COLUMN = re.compile(r"^(\S+)\s+(\S+)\s+(double precision|\S+)(?:\s+(.*?))?(?:\s*\[([^\]]+)\])?$")
+_EXTSCHEMA = re.compile(r"@extschema:(\w+)@")
+# Strings, comments and quoted identifiers: what is in them is not the query's own.
+_QUOTED = re.compile(
+    r"""--[^\n]* | /\*.*?\*/ | (?<![\w$])[eE]'(?:[^'\\]|\\.|'')*' | '[^']*' | "[^"]*" | \$(\w*)\$.*?\$\1\$""",
+    re.VERBOSE | re.DOTALL,
+)
 _LACKS = re.compile(r"\bnull\s*::\s*(?:double precision|\w+)\s+(?:as\s+)?\"?(\w+)\"?", re.IGNORECASE)
 _MIN_INTERVAL_SECONDS = 1.0
 _CHOICES = {
@@ -51,15 +58,16 @@ def load_metrics(folder: Path, problems: list[QueryFileError]) -> list[Metric]:
 
 def parse_metric(paths: Iterable[Path]) -> Metric:
     """One metric from the files of its variants; raises QueryFileError with file and line."""
+    paths = list(paths)
+    name = _name(paths[0])
     headers = sorted(((_variant(p), parse_header(p, KEYS)) for p in paths), key=lambda pair: pair[0].rank)
     _, first = headers[0]
-    for variant, header in headers[1:]:
+    for (below, lower), (variant, header) in itertools.pairwise(headers):
         if header.values:
             line = min(line for line, _ in header.values.values())
             raise header.fail(line, f"keys stand in the lowest variant only, {first.path.name}")
-        if variant.rank == headers[0][0].rank:
-            raise header.fail(1, f"{first.path.name} is the same variant")
-    name = _name(first.path)
+        if variant.rank == below.rank:
+            raise header.fail(1, f"{lower.path.name} is the same variant")
     if not first.title:
         raise first.fail(1, "the header does not begin with a line that says what the metric is")
     columns = _columns(first)
@@ -68,7 +76,7 @@ def parse_metric(paths: Iterable[Path]) -> Metric:
     if interval_seconds < _MIN_INTERVAL_SECONDS:
         raise first.fail(line, f"interval {interval} is shorter than a second")
     requires = _requires(first)
-    variants = tuple(_with_lacks(variant, header, columns) for variant, header in headers)
+    variants = tuple(_with_lacks(variant, header, columns, requires) for variant, header in headers)
     if any(v.extension_version for v in variants) and not any(r.extension for r in requires):
         raise first.fail(1, "a variant by extension version (`.ext1.10.sql`) needs `requires: extension NAME`")
     return Metric(
@@ -106,15 +114,29 @@ def _variant(path: Path) -> Variant:
     return Variant(path, "", int(match["major"] or 0), version)
 
 
-def _with_lacks(variant: Variant, header: Header, columns: tuple[Column, ...]) -> Variant:
-    sql = header.sql
-    if ";" in re.sub(r"'(?:[^']|'')*'", "", sql):
-        raise header.fail(1, "the file holds more than one statement", "A metric is one SELECT, without a `;` in it.")
-    lacks = frozenset(_LACKS.findall(sql)) & {c.name for c in columns}
+def _with_lacks(
+    variant: Variant, header: Header, columns: tuple[Column, ...], requires: tuple[Requirement, ...]
+) -> Variant:
+    code = _QUOTED.sub(_blank, header.sql)
+    if ";" in code:
+        line = header.sql_line + code[: code.index(";")].count("\n")
+        raise header.fail(
+            line, "the file holds more than one statement", "A metric is one SELECT, without a `;` in it."
+        )
+    for match in _EXTSCHEMA.finditer(header.sql):
+        if match[1] not in {need.extension for need in requires}:
+            line = header.sql_line + header.sql[: match.start()].count("\n")
+            raise header.fail(line, f"{match[0]} needs `requires: extension {match[1]}`")
+    lacks = frozenset(_LACKS.findall(code)) & {c.name for c in columns}
     for column in columns:
         if column.name in lacks and column.kind in (Kind.KEY, Kind.RESET):
             raise header.fail(1, f"the {column.kind} column {column.name} is a constant NULL")
-    return Variant(variant.path, sql, variant.major, variant.extension_version, lacks)
+    return Variant(variant.path, header.sql, variant.major, variant.extension_version, lacks)
+
+
+def _blank(match: re.Match[str]) -> str:
+    """Lines stay where they are, identifiers what they are."""
+    return match[0].replace(";", " ") if match[0].startswith('"') else " " + "\n" * match[0].count("\n")
 
 
 def _columns(header: Header) -> tuple[Column, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-PATTERN = re.compile(r"^[a-z][a-z0-9_]*$")
+PATTERN = re.compile(r"[a-z][a-z0-9_]*\Z")
 MAX_LENGTH = 40
 SUFFIXES = ("_series", "_last", "_staging", "_attributes", "_raw", "_1m", "_5m", "_1h", "_1d")
 OWN = frozenset(
