@@ -5,6 +5,8 @@ Precedence: command line, then environment (`SBPGMON_STORE__DSN` is `[store] dsn
 
 from __future__ import annotations
 
+import math
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -19,28 +21,29 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from sbpgmon.errors import ConfigError
 
 DEFAULT_CONFIG = Path("sbpgmon.toml")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
+_ELSEWHERE = {"SBPGMON_STORE", "SBPGMON_STORE__DSN", "SBPGMON_TARGETS"}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
 def parse_seconds(value: object) -> float:
     """Seconds from `15s`, `2m`, `1h`, `500ms` or a plain number; raises ValueError otherwise."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)?", str(value).strip())
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|min|m|h|d)?", str(value).strip())
     if match is None:
         raise ValueError(f"{value!r} is not a duration: write 500ms, 15s, 5m, 1h or 7d")
     return float(match[1]) * _UNITS[match[2] or ""]
 
 
 def _positive(value: float) -> float:
-    if value <= 0:
-        raise ValueError("a duration must be more than 0")
+    if not 0 < value < math.inf:
+        raise ValueError("a duration must be more than 0, and end")
     return value
 
 
@@ -71,7 +74,7 @@ class Target(_Section):
     @field_validator("name")
     @classmethod
     def _name(cls, value: str) -> str:
-        if not _NAME.match(value):
+        if not _NAME.fullmatch(value):
             raise ValueError("a target's name is letters, digits, '.', '_' and '-', at most 63 of them")
         return value
 
@@ -180,6 +183,11 @@ def load(
                 f"--dsn was given, but {where} has targets or a store.",
                 "Use one of the two: --dsn for one database, or the file.",
             )
+        if named := sorted({name.upper() for name in os.environ} & _ELSEWHERE):
+            raise ConfigError(
+                f"--dsn was given, but {', '.join(named)} is set.",
+                "Use one of the two: --dsn for one database, or the variables.",
+            )
         values |= {"store": {"dsn": dsn}, "targets": [{"name": "default", "dsn": dsn}]}
     base = (config or DEFAULT_CONFIG).parent
     if isinstance(values.get("queries_dir"), str):
@@ -198,6 +206,9 @@ def load(
         settings = Settings(**values)
     except ValidationError as error:
         raise ConfigError(f"{where}: {_explain(error)}.", "See `sbpgmon --help` and README.md.") from None
+    except SettingsError as error:
+        # Names the field, never its value.
+        raise ConfigError(f"The environment: {error}.", "Lists and sections there are JSON; see docs/cli.md.") from None
     settings = settings.model_copy(update=over)
     names = [target.name for target in settings.targets]
     for name in names:
