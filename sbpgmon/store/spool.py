@@ -124,8 +124,9 @@ class Spool:
         try:
             value = json.loads((self.folder / "state" / f"{target}.json").read_text())
         except (OSError, ValueError):
-            value = {}
-        return {"slots": value.get("slots", {}), "described": value.get("described", {})}
+            value = None
+        held = value if isinstance(value, dict) else {}
+        return {key: part if isinstance(part := held.get(key), dict) else {} for key in ("slots", "described")}
 
     def keep_state(self, target: str, state: dict[str, Any]) -> None:
         _write(self.folder / "state" / f"{target}.json", json.dumps(state).encode())
@@ -150,7 +151,7 @@ def load(data: bytes) -> tuple[TargetPoll, int | None]:
         readings = []
         for value in head["readings"]:
             size = value["data"]
-            if len(rest) < size:
+            if not 0 <= size <= len(rest):
                 raise ValueError("cut short")
             value |= {
                 "data": rest[:size],
@@ -178,9 +179,10 @@ def load(data: bytes) -> tuple[TargetPoll, int | None]:
             texts_read=head["texts_read"],
             error=head["error"],
         )
+        snapshot_id = head["snapshot_id"]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a spooled poll: {error!r}") from None
-    return poll, head["snapshot_id"]
+    return poll, snapshot_id
 
 
 def _plain(value: object) -> object:
