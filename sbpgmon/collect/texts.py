@@ -13,15 +13,24 @@ _TIMEOUT_SECONDS = 30.0
 
 # Statements whose constants PostgreSQL replaces by $1, $2, …; all others are utility statements.
 _NORMALIZED = frozenset({"select", "insert", "update", "delete", "merge", "with", "values", "table"})
-_FIRST_WORD = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*([a-z]+)", re.IGNORECASE | re.DOTALL)
+# Possessive throughout: whatever an application sends, no text may take long.
+_COMMENT = r"--[^\n]*+ | /\*(?:[^*/]++|\*(?!/)|/(?!\*))*+\*/"
+_FIRST_WORD = re.compile(rf"(?:[\s(]++ | {_COMMENT})*+ ([a-z]+)", re.IGNORECASE | re.VERBOSE)
+# SELECT INTO is CREATE TABLE AS, a utility statement.
+_SELECT_INTO = re.compile(r"(?<!insert\s)(?<!merge\s)\binto\b", re.IGNORECASE)
+# Where a string ends hangs on standard_conforming_strings if it holds \', and a comment may hold another one:
+# all that follows such a thing goes with it.
 _TOKEN = re.compile(
-    r"""
-      (?P<keep> "(?:[^"]|"")*" | \$\d+ | [^\W\d]\w*(?:\$\w*)*(?!') | --[^\n]* | /\*.*?\*/ )
-    | (?P<literal>
-        (?:[eE]|[bB]|[xX]|[nN]|[uU]&)? '(?:[^'\\]|''|\\.)*(?:'|$)
-      | \$(?P<tag>\w*)\$ .*? (?:\$(?P=tag)\$|$)
-      | \d+(?:\.\d*)?(?:[eE][+-]?\d+)? | \.\d+
+    rf"""
+      (?P<literal>
+        [eE]'(?:[^'\\]++|''|\\.)*+(?:'|\\?\Z)
+      | (?:[bBxXnN]|[uU]&)?'(?:[^'\\]++|''|\\[^'])*+(?:'|\Z|\\.*+)
+      | \$(?P<tag>(?:[^\W\d]\w*+)?)\$.*?(?:\$(?P=tag)\$|\Z)
+      | \d++(?:\.\d*+)?(?:[eE][+-]?\d++)?\w*+
+      | \.\d++(?:[eE][+-]?\d++)?\w*+
       )
+    | (?P<keep> "(?:[^"]++|"")*+" | \$\d++ | [^\W\d][\w$]*+ | {_COMMENT} )
+    | (?P<rest> (?:"|/\*).*+ )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -33,7 +42,8 @@ def scrub(query: str) -> str:
     A utility statement keeps its constants in pg_stat_statements: `ALTER ROLE … PASSWORD 'secret'`.
     """
     match = _FIRST_WORD.match(query)
-    if match and match[1].lower() in _NORMALIZED:
+    word = match[1].lower() if match else ""
+    if word in _NORMALIZED and (word in ("insert", "merge") or not _SELECT_INTO.search(query)):
         return query
     return _TOKEN.sub(lambda m: m[0] if m["keep"] is not None else "?", query)
 
