@@ -185,6 +185,9 @@ class Agent:
         except StoreError as error:
             self._repeats.error("", "store", f"{error} Readings go to the spool.")
             outcome.note(error)
+        for problem in self._gate.problems:
+            self._repeats.error("", problem.what, str(problem))
+            outcome.note(problem)
         for name, holder in self._gate.held.items():
             LOGGER.warning("another agent polls this target: %s", holder, extra={"target": name})
 

@@ -25,6 +25,8 @@ def problem_of(name: str) -> str | None:
         return f"{name!r} has {len(name)} characters; at most {MAX_LENGTH} fit"
     if name in OWN:
         return f"{name!r} is a name of the schema's own"
+    if re.search(r"_v\d+\Z", name):
+        return f"{name!r} ends like a table that was replaced"
     for suffix in SUFFIXES:
         if name.endswith(suffix):
             return f"{name!r} ends in {suffix!r}, which the schema's own tables end in"

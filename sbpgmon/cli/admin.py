@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sbpgmon.cli.main import Context
 from sbpgmon.cli.output import console, to_json
-from sbpgmon.errors import DoctorError, StoreRefusedError
+from sbpgmon.errors import DoctorError, QueryFileError, StoreRefusedError
 from sbpgmon.present.doctor import examine
 from sbpgmon.present.grants import grants_sql
 from sbpgmon.sources.session import parse_dsn, safe_dsn
@@ -90,7 +90,8 @@ def init(context: Context, sql: bool) -> None:
 
     settings = context.load()
     catalog = context.catalog(settings)
-    for problem in catalog.problems:
+    problems = list(catalog.problems)
+    for problem in problems:
         click.echo(f"warning: {problem}", err=True)
     if sql:
         click.echo(init_sql(catalog, settings.store.readers), nl=False)
@@ -104,7 +105,11 @@ def init(context: Context, sql: bool) -> None:
                 "The store's role is a superuser, and would own the schema.",
                 "Use a role of its own (`sbpgmon grants` prints it); --allow-superuser if you must.",
             )
-        done = init_store(store, catalog, settings.store.readers)
+        refused: list[QueryFileError] = []
+        done = init_store(store, catalog, settings.store.readers, refused)
+        problems += refused
+        for problem in refused:
+            click.echo(f"warning: {problem}", err=True)
         for line in done:
             click.echo(f"created  {line}")
         click.echo(f"monitoring is {'ready' if done else 'up to date'} in")
@@ -117,8 +122,8 @@ def init(context: Context, sql: bool) -> None:
             )
     finally:
         store.close()
-    if catalog.problems:
-        raise catalog.problems[0]
+    if problems:
+        raise problems[0]
 
 
 def _missing_readers(store: StoreConnection, readers: list[str]) -> list[str]:

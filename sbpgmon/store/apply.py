@@ -39,7 +39,7 @@ def apply(snapshot: Snapshot, spool: Spool) -> Applied:
     Raises RejectedError, or psycopg's DataError and IntegrityError, for rows that break the contract.
     """
     metric, reading, state, ts = snapshot.metric, snapshot.reading, snapshot.state, snapshot.ts
-    statements = _statements(metric, reading)
+    statements = _statements(metric, reading, frozenset(snapshot.came))
     note = ""
     before = state
     if metric.counters and state is not None:
@@ -85,16 +85,16 @@ def contract(error: SbpgmonError | psycopg.Error) -> str:
 _cache: dict[tuple[object, ...], Statements] = {}
 
 
-def _statements(metric: Metric, reading: Reading) -> Statements:
+def _statements(metric: Metric, reading: Reading, came: frozenset[str] = frozenset()) -> Statements:
     """The SQL for a reading of these columns; raises RejectedError when they are not the metric's any more."""
     types = {c.name: c.type.name for c in metric.columns}
     for name, type_ in reading.columns:
         if types.get(name) != type_:
             raise RejectedError(f"the reading has {name} as {type_}, which the metric no longer has")
     names = tuple(name for name, _ in reading.columns)
-    key = (metric, names, reading.lacks)
+    key = (metric, names, reading.lacks, came)
     if key not in _cache:
-        _cache[key] = statements_for(metric, names, reading.lacks)
+        _cache[key] = statements_for(metric, names, reading.lacks, came)
     return _cache[key]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sbpgmon.model import UNKNOWN, Column, Kind, Metric, View
@@ -166,7 +167,9 @@ def add_columns(metric: Metric, added: tuple[Column, ...]) -> list[str]:
     return statements
 
 
-def retire_metric(metric: Metric, old: list[dict[str, str]], tier: str, version: int) -> list[str]:
+def retire_metric(
+    metric: Metric, old: list[dict[str, str]], tier: str, version: int, partitions: list[str]
+) -> list[str]:
     """Statements that move a metric's tables out of the way; its old view goes on under another name."""
     kinds = {column["kind"] for column in old}
     suffixes = ["_series", "_staging"]
@@ -174,13 +177,19 @@ def retire_metric(metric: Metric, old: list[dict[str, str]], tier: str, version:
     suffixes += ["_attributes"] if Kind.INFO in kinds else []
     suffixes += [f"_{tier}"] if kinds & {Kind.COUNTER, Kind.GAUGE} else []
     base = f"{metric.name}_v{version}"
-    statements = [f"ALTER TABLE {SCHEMA}.{quote(metric.name + s)} RENAME TO {quote(base + s)}" for s in suffixes]
+    tables = [metric.name + suffix for suffix in suffixes] + partitions
+    statements = [
+        f"ALTER TABLE {SCHEMA}.{quote(t)} RENAME TO {quote(base + t.removeprefix(metric.name))}" for t in tables
+    ]
     return [*statements, f"ALTER VIEW {SCHEMA}.{quote(metric.name)} RENAME TO {quote(base)}"]
 
 
-def view_columns(metric: Metric) -> list[tuple[str, str, str]]:
-    """The view's columns: name, expression, comment. In the finest tier a gauge is its own minimum and maximum."""
-    lacking = {name for variant in metric.variants for name in variant.lacks}
+def view_columns(metric: Metric, lacking: Iterable[str] = ()) -> list[tuple[str, str, str]]:
+    """The view's columns: name, expression, comment. In the finest tier a gauge is its own minimum and maximum.
+
+    `lacking`: columns that some target's history has not had from the beginning.
+    """
+    lacking = _lacking(metric, lacking)
 
     def value(column: Column) -> str:
         fact = f"f.{quote(column.name)}"
@@ -191,7 +200,9 @@ def view_columns(metric: Metric) -> list[tuple[str, str, str]]:
         else:
             zero = fact
         if column.name in lacking:
-            nulls.append(f"f.ts < (m.lacks ->> {literal(column.name)})::timestamptz")
+            # A counter's first reading has none to be compared with.
+            until = "<=" if column.kind is Kind.COUNTER else "<"
+            nulls.append(f"f.ts {until} (m.lacks ->> {literal(column.name)})::timestamptz")
         typed = f"CASE WHEN {' OR '.join(nulls)} THEN NULL ELSE {zero} END" if nulls else zero
         return f"({typed})::{column.type.name}"
 
@@ -218,10 +229,16 @@ def view_columns(metric: Metric) -> list[tuple[str, str, str]]:
     return columns
 
 
-def select_view(metric: Metric) -> str:
-    """The view's SELECT."""
+def _lacking(metric: Metric, more: Iterable[str]) -> set[str]:
+    return ({n for v in metric.variants for n in v.lacks} | set(more)) & {c.name for c in metric.facts}
+
+
+def select_view(metric: Metric, lacking: Iterable[str] = (), order: Sequence[str] = ()) -> str:
+    """The view's SELECT; the columns that `order` names come first, in its order."""
     names = names_of(metric)
-    picked = ",\n  ".join(f"{expression} AS {quote(name)}" for name, expression, _ in view_columns(metric))
+    columns = {name: expression for name, expression, _ in view_columns(metric, lacking)}
+    ordered = [*(name for name in order if name in columns), *(name for name in columns if name not in order)]
+    picked = ",\n  ".join(f"{columns[name]} AS {quote(name)}" for name in ordered)
     if metric.facts:
         source = f"{names.facts} AS f\nJOIN {names.series} AS s ON s.series_id = f.series_id"
     else:
@@ -232,7 +249,7 @@ def select_view(metric: Metric) -> str:
             f"\nLEFT JOIN {names.attributes} AS a "
             "ON a.series_id = f.series_id AND f.ts >= a.valid_from AND f.ts < a.valid_to"
         )
-    if metric.facts and any(v.lacks for v in metric.variants):
+    if _lacking(metric, lacking):
         source += (
             f"\nLEFT JOIN {SCHEMA}.metric_state AS m ON m.target_id = f.target_id AND m.metric_id = "
             f"(SELECT metric_id FROM {SCHEMA}.metric WHERE name = {literal(metric.name)})"
@@ -250,12 +267,14 @@ def insert_metric(metric: Metric) -> str:
     )
 
 
-def metric_view(metric: Metric, create: str = "CREATE") -> list[str]:
+def metric_view(
+    metric: Metric, create: str = "CREATE", lacking: Iterable[str] = (), order: Sequence[str] = ()
+) -> list[str]:
     """Statements that make a metric's view, with its comments."""
     name = names_of(metric).view
     title = f"{metric.title}. {metric.description}".strip()
     return [
-        f"{create} VIEW {name} AS\n{select_view(metric)}",
+        f"{create} VIEW {name} AS\n{select_view(metric, lacking, order)}",
         f"COMMENT ON VIEW {name} IS {literal(title)}",
         *(f"COMMENT ON COLUMN {name}.{quote(c)} IS {literal(text)}" for c, _, text in view_columns(metric)),
     ]

@@ -37,10 +37,13 @@ class Statements:
     rebuild: str | None  # staging -> last counters, nothing else: after a crash of the store
 
 
-def statements_for(metric: Metric, columns: Iterable[str], lacks: Iterable[str] = ()) -> Statements:
+def statements_for(
+    metric: Metric, columns: Iterable[str], lacks: Iterable[str] = (), came: Iterable[str] = ()
+) -> Statements:
     """The statements for a reading that has these columns, in the order of its bytes.
 
-    A column of the metric that the reading does not have, or that the server lacks, is stored as NULL.
+    A column of the metric that the reading does not have, or that the server lacks, is stored as NULL; so is the
+    difference of a counter that `came`, which the reading before did not have.
     """
     order = list(columns)
     names = names_of(metric)
@@ -89,7 +92,7 @@ def statements_for(metric: Metric, columns: Iterable[str], lacks: Iterable[str] 
     return Statements(
         copy=copy,
         doubles=None,
-        difference=_difference(metric, counters, gauges, resets, asked, same),
+        difference=_difference(metric, counters, gauges, resets, asked, frozenset(came), same),
         add_series=add_series,
         add_fresh=_add_fresh(metric, counters, gauges, resets, asked, fresh, keep),
         drop_absent=(
@@ -108,6 +111,7 @@ def _difference(
     gauges: tuple[Column, ...],
     resets: tuple[Column, ...],
     asked: tuple[Column, ...],
+    came: frozenset[str],
     same: str,
 ) -> str:
     names = names_of(metric)
@@ -124,7 +128,9 @@ def _difference(
     where = "" if gauges else f"WHERE l.series_id IS NULL OR {changed}\n"
     sets = ", ".join(f"{quote(c.name)} = p.{quote('n_' + c.name)}" for c in moving)
     values = ", ".join(
-        f"CASE WHEN is_unknown THEN NULL WHEN is_reset THEN nullif({quote('n_' + c.name)}, 0) "
+        "NULL"
+        if c.name in came
+        else f"CASE WHEN is_unknown THEN NULL WHEN is_reset THEN nullif({quote('n_' + c.name)}, 0) "
         f"ELSE nullif({quote('d_' + c.name)}, 0) END"
         for c in counters
     )

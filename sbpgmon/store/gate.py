@@ -8,7 +8,7 @@ from typing import Any
 
 from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.config import Settings
-from sbpgmon.errors import SchemaGoneError, SchemaMismatchError, StoreError, StoreRefusedError
+from sbpgmon.errors import QueryFileError, SchemaGoneError, SchemaMismatchError, StoreError, StoreRefusedError
 from sbpgmon.logs import LOGGER
 from sbpgmon.model import TargetPoll, WriteResult
 from sbpgmon.store import lease
@@ -44,6 +44,7 @@ class Gate:
         self._retry_seconds = _RETRY_SECONDS[0]
         self._renewed_at = 0.0
         self.held: dict[str, str] = {}
+        self.problems: list[QueryFileError] = []  # derived views that the store refused
 
     def open(self) -> None:
         """Checks the schema, makes it follow the catalog, takes the leases, replays what waits.
@@ -63,7 +64,8 @@ class Gate:
                 stale = out_of_date(conn, self._catalog)
             if any(stale):
                 with self._store.transaction(statement_timeout="10min") as conn:
-                    for line in sync(conn, self._catalog, self._settings.store.readers):
+                    self.problems.clear()
+                    for line in sync(conn, self._catalog, self._settings.store.readers, self.problems):
                         LOGGER.info("store: %s", line)
             self._writer.forget()
             self.renew()

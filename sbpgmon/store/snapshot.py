@@ -44,5 +44,17 @@ class Snapshot:
         return self.reading.target_time
 
     @property
+    def lacking(self) -> set[str]:
+        """The metric's columns that this reading does not have."""
+        here = {name for name, _ in self.reading.columns} - set(self.reading.lacks)
+        return {column.name for column in self.metric.columns} - here
+
+    @property
+    def came(self) -> set[str]:
+        """The columns that the last good reading did not have, and this one has: nothing to compare them with."""
+        before = self.state["lacks"] if self.state is not None else {}
+        return {name for name, until in before.items() if until == "infinity"} - self.lacking
+
+    @property
     def is_ok(self) -> bool:
         return self.reading.status is Status.OK

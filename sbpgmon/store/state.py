@@ -79,10 +79,7 @@ def keep_state(snapshot: Snapshot) -> None:
 def _lacks(snapshot: Snapshot) -> dict[str, str]:
     """Column -> until when the target lacked it: infinity while it does, the time when it came."""
     before: dict[str, str] = dict(snapshot.state["lacks"]) if snapshot.state is not None else {}
-    known = {column.name for column in snapshot.metric.columns}
-    now = dict.fromkeys((name for name in snapshot.reading.lacks if name in known), "infinity")
-    came = {n: snapshot.ts.isoformat() for n, until in before.items() if until == "infinity" and n not in now}
-    return before | came | now
+    return before | dict.fromkeys(snapshot.came, snapshot.ts.isoformat()) | dict.fromkeys(snapshot.lacking, "infinity")
 
 
 def note_server(conn: psycopg.Connection[Any], target_id: int, server: Server) -> None:

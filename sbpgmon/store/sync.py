@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +11,9 @@ import psycopg
 from psycopg import errors as pg
 
 from sbpgmon.catalog.catalog import Catalog
-from sbpgmon.errors import StoreRefusedError
+from sbpgmon.errors import QueryFileError, StoreRefusedError
 from sbpgmon.model import Metric, View
+from sbpgmon.sources.session import explain
 from sbpgmon.store import ddl
 from sbpgmon.store.partitions import ensure_partitions
 from sbpgmon.store.schema import SCHEMA
@@ -28,10 +29,13 @@ def out_of_date(conn: psycopg.Connection[Any], catalog: Catalog) -> tuple[list[M
     )
 
 
-def sync(conn: psycopg.Connection[Any], catalog: Catalog, readers: Sequence[str]) -> list[str]:
+def sync(
+    conn: psycopg.Connection[Any], catalog: Catalog, readers: Sequence[str], problems: list[QueryFileError]
+) -> list[str]:
     """Creates and upgrades what is out of date, in the caller's transaction; returns what was done, a line each.
 
-    Raises StoreRefusedError when an object of the user's stands on a view that has to change its columns.
+    A derived view that the store refuses is added to `problems`, and stops nothing else. Raises StoreRefusedError
+    when an object of the user's stands on a metric's view that has to lose columns.
     """
     metrics, views = out_of_date(conn, catalog)
     if not metrics and not views:
@@ -39,12 +43,15 @@ def sync(conn: psycopg.Connection[Any], catalog: Catalog, readers: Sequence[str]
     done = [_sync_metric(conn, metric) for metric in metrics]
     changed = {m.name for m in metrics} | {v.name for v in views}
     # A view over something that changed is made again as well.
-    for view in catalog.views.values():
-        if view.name not in changed and changed & set(view.needs):
-            changed.add(view.name)
-            views.append(view)
-    _sync_views(conn, catalog, metrics, views)
-    done += [f"view {view.name}" for view in views]
+    changed |= set(_resting_on(catalog, changed))
+    _sync_metric_views(conn, catalog, metrics)
+    for name in by_need(catalog):
+        if name not in changed:
+            continue
+        if problem := _sync_view(conn, catalog, catalog.views[name]):
+            problems.append(problem)
+        else:
+            done.append(f"view {name}")
     ensure_partitions(conn, catalog.metrics.values(), [datetime.now(UTC)])
     grant_readers(conn, readers)
     return done
@@ -68,7 +75,7 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
         _run(conn, ddl.add_columns(metric, added))
         if added:
             # Rows from before have no value for it, which is not 0.
-            lacks = json.dumps({c.name: datetime.now(UTC).isoformat() for c in added})
+            lacks = json.dumps({c.name: "infinity" for c in added})
             conn.execute(
                 f"UPDATE {SCHEMA}.metric_state SET lacks = lacks || %s::jsonb WHERE metric_id = %s".encode(),
                 (lacks, metric_id),
@@ -77,10 +84,14 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
         else:
             what = f"metric {metric.name}: description"
     else:
-        _run(conn, ddl.retire_metric(metric, old, tier, version))
+        _run(conn, ddl.retire_metric(metric, old, tier, version, _partitions(conn, f"{metric.name}_{tier}")))
         _run(conn, ddl.create_metric(metric))
-        # Its history begins anew; the old one goes on under its old name.
-        conn.execute(f"DELETE FROM {SCHEMA}.metric_state WHERE metric_id = %s".encode(), (metric_id,))
+        # Its history begins anew; the old one goes on under its old name, and what it lacked is still to be told.
+        conn.execute(
+            f"UPDATE {SCHEMA}.metric_state SET (snapshot_id, snapshot_ts, snapshot_target_time, snapshot_rows, "
+            "snapshot_duration_seconds) = (NULL, NULL, NULL, NULL, NULL) WHERE metric_id = %s".encode(),
+            (metric_id,),
+        )
         conn.execute(f"DELETE FROM {SCHEMA}.last_state WHERE metric_id = %s".encode(), (metric_id,))
         version += 1
         what = f"metric {metric.name}: new tables; the old ones are the view {metric.name}_v{version - 1}"
@@ -103,20 +114,27 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
     return what
 
 
-def _sync_views(
-    conn: psycopg.Connection[Any], catalog: Catalog, metrics: Sequence[Metric], views: Sequence[View]
-) -> None:
-    pending = {view.name: view for view in views}
-    order = [name for name in by_need(catalog) if name in pending]
+def _partitions(conn: psycopg.Connection[Any], parent: str) -> list[str]:
+    rows = conn.execute(
+        "SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid "
+        "WHERE i.inhparent = to_regclass(%s) ORDER BY 1",
+        (f"{SCHEMA}.{ddl.quote(parent)}",),
+    )
+    return [name for (name,) in rows]
+
+
+def _sync_metric_views(conn: psycopg.Connection[Any], catalog: Catalog, metrics: Sequence[Metric]) -> None:
+    lacking = _lacking(conn)
     try:
         with conn.transaction():
             for metric in metrics:
-                _run(conn, ddl.metric_view(metric, "CREATE OR REPLACE"))
-            for name in order:
-                _run(conn, ddl.derived_view(pending[name], "CREATE OR REPLACE"))
+                # New columns come last: then the view can be replaced under whatever stands on it.
+                order = _view_columns(conn, metric.name)
+                _run(conn, ddl.metric_view(metric, "CREATE OR REPLACE", lacking.get(metric.name, ()), order))
     except pg.InvalidTableDefinition:
-        # A column went or changed its place: PostgreSQL wants the view dropped first, what stands on it before it.
-        for name in [*reversed(order), *(m.name for m in metrics)]:
+        # A column went: PostgreSQL wants the view dropped first, and what stands on it before it.
+        names = {metric.name for metric in metrics}
+        for name in [*_resting_on(catalog, names), *names]:
             try:
                 conn.execute(f"DROP VIEW IF EXISTS {SCHEMA}.{ddl.quote(name)}".encode())
             except pg.DependentObjectsStillExist as error:
@@ -125,9 +143,55 @@ def _sync_views(
                     "Drop that object, run `sbpgmon init` again, then create it anew.",
                 ) from None
         for metric in metrics:
-            _run(conn, ddl.metric_view(metric))
-        for name in order:
-            _run(conn, ddl.derived_view(pending[name]))
+            _run(conn, ddl.metric_view(metric, "CREATE", lacking.get(metric.name, ())))
+
+
+def _lacking(conn: psycopg.Connection[Any]) -> dict[str, list[str]]:
+    """Metric -> columns that some target lacks, or lacked before they were added to the metric."""
+    rows = conn.execute(
+        f"SELECT m.name, array_agg(DISTINCT l.name) FROM {SCHEMA}.metric AS m JOIN {SCHEMA}.metric_state AS s "
+        "USING (metric_id) CROSS JOIN jsonb_object_keys(s.lacks) AS l (name) GROUP BY 1".encode()
+    )
+    return dict(rows.fetchall())
+
+
+def _view_columns(conn: psycopg.Connection[Any], view: str) -> list[str]:
+    """The view's columns in their order; none when there is no such view."""
+    rows = conn.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 ORDER BY attnum",
+        (f"{SCHEMA}.{ddl.quote(view)}",),
+    )
+    return [name for (name,) in rows]
+
+
+def _resting_on(catalog: Catalog, names: Set[str]) -> list[str]:
+    """The derived views that stand on these, each before those that it needs."""
+    found: list[str] = []
+    for name in by_need(catalog):
+        if (names | set(found)) & set(catalog.views[name].needs):
+            found.append(name)
+    return found[::-1]
+
+
+def _sync_view(conn: psycopg.Connection[Any], catalog: Catalog, view: View) -> QueryFileError | None:
+    """Makes a derived view; when the store refuses, the one from before stays, and what is wrong is returned."""
+    try:
+        with conn.transaction():
+            try:
+                with conn.transaction():
+                    _run(conn, ddl.derived_view(view, "CREATE OR REPLACE"))
+            except pg.InvalidTableDefinition:
+                # A column went or changed its place: PostgreSQL wants the view dropped first. Those that stand on
+                # it are made again after it.
+                for name in [*_resting_on(catalog, {view.name}), view.name]:
+                    conn.execute(f"DROP VIEW IF EXISTS {SCHEMA}.{ddl.quote(name)}".encode())
+                _run(conn, ddl.derived_view(view))
+    except pg.DependentObjectsStillExist as error:
+        what = f"{view.path}:1: the view {view.name} has to change its columns, but {error.diag.message_detail}."
+        return QueryFileError(what, "Drop that object, run `sbpgmon init`, then create it anew.")
+    except (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError) as error:
+        return QueryFileError(f"{view.path}:1: the store refuses the view: {explain(error)}.", "Mend the query.")
+    return None
 
 
 def by_need(catalog: Catalog) -> list[str]:

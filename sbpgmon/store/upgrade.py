@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.pool import NullPool
 
 from sbpgmon.catalog.catalog import Catalog
-from sbpgmon.errors import SchemaMismatchError
+from sbpgmon.errors import QueryFileError, SchemaMismatchError
 from sbpgmon.resources import resource_dir
 from sbpgmon.store import ddl
 from sbpgmon.store.connection import StoreConnection, translated
@@ -26,10 +26,13 @@ from sbpgmon.store.schema import MARK, REVISION, SCHEMA
 from sbpgmon.store.sync import by_need, sync
 
 
-def init(store: StoreConnection, catalog: Catalog, readers: list[str]) -> list[str]:
+def init(
+    store: StoreConnection, catalog: Catalog, readers: list[str], problems: list[QueryFileError] | None = None
+) -> list[str]:
     """Creates or upgrades the schema; returns what was done, a line each (empty: it was up to date).
 
-    All or nothing. Raises StoreRefusedError, SchemaMismatchError.
+    All or nothing, but for derived views that the store refuses: they are added to `problems`. Raises
+    StoreRefusedError, SchemaMismatchError.
     """
     refuse_unsuitable(store.raw)
     done: list[str] = []
@@ -51,7 +54,7 @@ def init(store: StoreConnection, catalog: Catalog, readers: list[str]) -> list[s
         )
         if is_new:
             revoke_default_privileges(conn)
-        done += sync(conn, catalog, readers)
+        done += sync(conn, catalog, readers, [] if problems is None else problems)
     return done
 
 

@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,13 +156,14 @@ class Site:
                 "GROUP BY 1 HAVING sum(l.facts) > 0"
             )
         )
-        stored: dict[str, int] = {}
-        for name, tier in self.ask("SELECT name, tier FROM monitoring.metric"):
-            if self.value("SELECT to_regclass(%s) IS NOT NULL", f"monitoring.{name}_{tier}"):
-                stored |= self.ask(
-                    f"SELECT '{name} ' || t.name || ' ' || f.ts, count(*) FROM monitoring.{name}_{tier} f "
-                    "JOIN monitoring.target t USING (target_id) GROUP BY 1"
-                )
+        stored: Counter[str] = Counter()
+        for table, metric in self.ask(
+            "SELECT c.oid::regclass::text, m.name FROM pg_class c JOIN monitoring.metric m "
+            "ON c.relname ~ ('^' || m.name || '(_v[0-9]+)?_(raw|1m|5m|1h|1d)$') "
+            "WHERE c.relkind = 'p' AND c.relnamespace = 'monitoring'::regnamespace"
+        ):
+            query = f"SELECT t.name || ' ' || f.ts, count(*) FROM {table} f JOIN monitoring.target t USING (target_id)"
+            stored.update({f"{metric} {key}": count for key, count in self.ask(f"{query} GROUP BY 1")})
         return said == stored
 
 
