@@ -29,7 +29,7 @@ def monitored(cluster: Server, template: str, tmp_path: Path) -> Iterator[Site]:
 def bare(cluster: Server, tmp_path: Path) -> Iterator[Site]:
     """The same without the schema and without pg_stat_statements."""
     with fresh_database(cluster) as database:
-        yield Site(database, tmp_path / "site")
+        yield Site(database, tmp_path / "bare")
 
 
 @pytest.fixture(scope="session")
