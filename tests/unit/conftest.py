@@ -1,12 +1,16 @@
-"""A folder for SQL files."""
+"""A folder for SQL files; hypothesis without a clock, since machines are busy."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.unit.catalog_files import Write
+
+settings.register_profile("busy", deadline=None)
+settings.load_profile("busy")
 
 
 @pytest.fixture
