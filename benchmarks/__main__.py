@@ -65,7 +65,7 @@ def _measure(arguments: argparse.Namespace, console: Console) -> None:
                     running, arguments.targets, marks, arguments.limit, lambda count: step(2, count)
                 )
             where = report.environment(running.target.version)
-    lines = figures(run, memory)
+    lines = figures(run, memory, with_goals=not arguments.quick)
     setup = {"statements": arguments.statements, "share": SHARE, "snapshots": arguments.snapshots}
     title = f"{arguments.statements:,} statements, {SHARE:.0%} of them run between two snapshots, {{}} snapshots"
     report.show(console, lines, where, title.format(arguments.snapshots))

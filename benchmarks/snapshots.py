@@ -104,8 +104,8 @@ class _Snapshots:
 def measure_snapshots(servers: Servers, count: int, advance: Callable[[], None]) -> Run:
     """Takes `count` snapshots, a tenth of the statements running before each, a CHECKPOINT before every fifth.
 
-    The floor is read beside each snapshot, before it and after it in turns: the first to read after the
-    statements ran finds the entries in another CPU's cache.
+    The floor is read before and after each snapshot, and its mean counts: what else the machine does shows in
+    both. A reading that does not count comes first: it finds the entries in another CPU's cache.
     """
     dsn = servers.create_store(STORE_DATABASE, load_catalog())
     target_dsn = servers.target.dsn(TARGET_DATABASE, READER)
@@ -129,7 +129,7 @@ def measure_snapshots(servers: Servers, count: int, advance: Callable[[], None])
             is_after_checkpoint = number % CHECKPOINT_EVERY == 0
             if is_after_checkpoint:
                 store.execute(b"CHECKPOINT")
-            samples.append(_sample(snapshots, floor, store, number % 2 == 0, is_after_checkpoint))
+            samples.append(_sample(snapshots, floor, store, is_after_checkpoint))
             advance()
         wal_bytes = _wal_position(store) - began
         return Run(samples, wal_bytes, measure_storage(store) - before)
@@ -139,10 +139,10 @@ def _sample(
     snapshots: _Snapshots,
     floor: psycopg.Connection[Any],
     store: psycopg.Connection[Any],
-    floor_first: bool,
     after_checkpoint: bool,
 ) -> Sample:
-    floor_seconds = _read_floor(floor) if floor_first else 0.0
+    _read_floor(floor)
+    floor_seconds = _read_floor(floor)
     wal = _wal_position(store)
     target, written = cpu_seconds(snapshots.target_pid), cpu_seconds(snapshots.store_pid)
     wall, client = time.perf_counter(), time.process_time()
@@ -150,8 +150,7 @@ def _sample(
     polled = time.perf_counter()
     result = snapshots.write(poll)
     client_seconds, wall_seconds = time.process_time() - client, time.perf_counter() - wall
-    if not floor_first:
-        floor_seconds = _read_floor(floor)
+    floor_seconds = (floor_seconds + _read_floor(floor)) / 2
     _expect_rows(result, 1)
     return Sample(
         floor_seconds=floor_seconds,
@@ -171,7 +170,7 @@ def _sample(
 def _expect_rows(result: WriteResult, least: int) -> None:
     """A snapshot that failed costs nothing: it must not be measured."""
     if result.notes or result.rows_read < least:
-        raise RuntimeError(f"the snapshot failed: {result.rows_read} rows; {'; '.join(result.notes)}")
+        raise RuntimeError(f"the snapshot failed: {result.rows_read} rows; {result.notes}")
 
 
 def _read_floor(conn: psycopg.Connection[Any]) -> float:
