@@ -80,7 +80,7 @@ def status(context: Context, window: float, form: str) -> None:
             "state": _state(t),
             "poll": age(t["last_poll_age_seconds"]),
             "cache": percent(t["cache_hit_ratio"]),
-            "connections": "–" if t["client_backends"] is None else f"{t['client_backends']}/{t['available']}",
+            "connections": f"{number(t['client_backends'])}/{number(t['available'])}",
             "tps": number(t["tps"], 1),
             "deadlocks": number(t["deadlocks"]),
             "temp": size(t["temp_bytes"]),

@@ -184,6 +184,15 @@ def retire_metric(
     return [*statements, f"ALTER VIEW {SCHEMA}.{quote(metric.name)} RENAME TO {quote(base)}"]
 
 
+def _view_type(column: Column) -> str:
+    """As wide as every tier needs it: the sum of a counter, the mean of a gauge."""
+    if column.type.name == "numeric":
+        return "numeric"
+    if column.kind is Kind.COUNTER:
+        return "bigint" if column.type.name == "integer" else column.type.name
+    return "double precision"
+
+
 def view_columns(metric: Metric, lacking: Iterable[str] = ()) -> list[tuple[str, str, str]]:
     """The view's columns: name, expression, comment. In the finest tier a gauge is its own minimum and maximum.
 
@@ -191,7 +200,7 @@ def view_columns(metric: Metric, lacking: Iterable[str] = ()) -> list[tuple[str,
     """
     lacking = _lacking(metric, lacking)
 
-    def value(column: Column) -> str:
+    def value(column: Column, type_: str | None = None) -> str:
         fact = f"f.{quote(column.name)}"
         nulls = []
         if column.kind is Kind.COUNTER:
@@ -204,7 +213,7 @@ def view_columns(metric: Metric, lacking: Iterable[str] = ()) -> list[tuple[str,
             until = "<=" if column.kind is Kind.COUNTER else "<"
             nulls.append(f"f.ts {until} (m.lacks ->> {literal(column.name)})::timestamptz")
         typed = f"CASE WHEN {' OR '.join(nulls)} THEN NULL ELSE {zero} END" if nulls else zero
-        return f"({typed})::{column.type.name}"
+        return f"({typed})::{type_ or column.type.name}"
 
     def remark(column: Column) -> str:
         return column.description + (f" [{column.unit}]" if column.unit else "")
@@ -215,8 +224,8 @@ def view_columns(metric: Metric, lacking: Iterable[str] = ()) -> list[tuple[str,
         ("target", "t.name", "Target"),
     ]
     columns += [(k.name, f"s.{quote(k.name)}", remark(k)) for k in metric.keys]
-    columns += [(c.name, value(c), remark(c) + " (in the interval)") for c in metric.counters]
-    columns += [(c.name, value(c), remark(c)) for c in metric.gauges]
+    columns += [(c.name, value(c, _view_type(c)), remark(c) + " (in the interval)") for c in metric.counters]
+    columns += [(c.name, value(c, _view_type(c)), remark(c)) for c in metric.gauges]
     columns += [(f"{c.name}_min", value(c), f"Least {c.name}") for c in metric.gauges]
     columns += [(f"{c.name}_max", value(c), f"Greatest {c.name}") for c in metric.gauges]
     columns += [(c.name, f"a.{quote(c.name)}", remark(c)) for c in metric.infos]
