@@ -17,6 +17,7 @@ from sbpgmon.store.spool import Spool
 from sbpgmon.store.state import is_restarted, note_event
 
 GAP_INTERVALS = 3
+DOUBLE = "two rows have the same key"
 
 
 class RejectedError(SbpgmonError):
@@ -78,7 +79,7 @@ def contract(error: SbpgmonError | psycopg.Error) -> str:
     if isinstance(error, psycopg.errors.NotNullViolation):
         return f"the key {error.diag.column_name} is NULL in a row: write COALESCE"
     if isinstance(error, psycopg.errors.UniqueViolation):
-        return "two rows have the same key"
+        return DOUBLE
     return explain(error)
 
 
@@ -106,7 +107,7 @@ def _copy_in(conn: psycopg.Connection[Any], metric: Metric, statements: Statemen
     with conn.cursor().copy(statements.copy.encode()) as copy:
         copy.write(reading.data)
     if statements.doubles and _one(conn, statements.doubles)[0]:
-        raise RejectedError("two rows have the same key")
+        raise RejectedError(DOUBLE)
 
 
 def _apply_counters(
@@ -116,15 +117,17 @@ def _apply_counters(
     assert statements.add_fresh is not None
     assert statements.drop_absent is not None
     conn = snapshot.conn
-    fresh, changed, moved, stored = _one(conn, statements.difference, params)
-    if changed != moved:
-        raise RejectedError("two rows have the same key")
+    fresh, doubles, stored = _one(conn, statements.difference, params)
+    # What did not change was not looked at: a row too many is a double as well.
+    known, held = snapshot.reading.rows - fresh, before["snapshot_rows"] if before is not None else 0
+    if doubles or known > held:
+        raise RejectedError(DOUBLE)
     if fresh:
         conn.execute(b"SELECT set_config('enable_nestloop', 'on', true)")
         conn.execute(statements.add_series.encode(), params)
         stored += _one(conn, statements.add_fresh, params)[0]
-    if before is not None and snapshot.reading.rows - fresh < before["snapshot_rows"]:
-        conn.execute(statements.drop_absent.encode(), params)
+    if known < held and conn.execute(statements.drop_absent.encode(), params).rowcount != held - known:
+        raise RejectedError(DOUBLE)
     conn.execute(
         f"INSERT INTO {SCHEMA}.last_state (target_id, metric_id, snapshot_id) VALUES (%s, %s, %s) "
         "ON CONFLICT (target_id, metric_id) DO UPDATE SET snapshot_id = excluded.snapshot_id".encode(),

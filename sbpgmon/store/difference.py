@@ -28,7 +28,7 @@ class Statements:
 
     copy: str  # bytes -> staging
     doubles: str | None  # rows whose keys another row has too
-    difference: str | None  # known series: returns fresh, changed, moved, stored
+    difference: str | None  # known series: returns fresh, doubles, stored
     add_series: str  # identities that are new
     add_fresh: str | None  # last counters and facts of series that are new: returns stored
     drop_absent: str | None  # series that are gone are new when they come back
@@ -124,6 +124,8 @@ def _difference(
         *(f"s.{quote(c.name)} AS {quote('n_' + c.name)}" for c in (*counters, *gauges, *resets)),
         *(f"{_zero('s', c)} - {_zero('l', c)} AS {quote('d_' + c.name)}" for c in counters),
     ]
+    # What follows a NULL has nothing to be compared with.
+    had_null = _nulls(metric, tuple(c for c in asked if c.name not in came), "l.", "") or " OR false"
     # A gauge is stored at every reading; a counter only where it moved.
     where = "" if gauges else f"WHERE l.series_id IS NULL OR {changed}\n"
     sets = ", ".join(f"{quote(c.name)} = p.{quote('n_' + c.name)}" for c in moving)
@@ -138,7 +140,7 @@ def _difference(
     return (
         f"WITH pair AS MATERIALIZED (\n"
         f"SELECT l.series_id, ({changed}) AS changed, ({fell}) AS fell, ({moved_reset}) AS moved_reset, "
-        f"{', '.join(pair)}\n"
+        f"(false{had_null}) AS had_null, {', '.join(pair)}\n"
         f"FROM {names.staging} AS s LEFT JOIN {names.last} AS l ON l.target_id = {_TARGET} AND {on}\n{where}),\n"
         f"moved AS (UPDATE {names.last} AS l SET {sets} FROM pair AS p\n"
         f"WHERE l.series_id = p.series_id AND l.target_id = {_TARGET} AND p.changed RETURNING 1),\n"
@@ -149,12 +151,11 @@ def _difference(
         f"+ CASE WHEN is_reset OR %(restarted)s THEN {PARTIAL} ELSE 0 END)::smallint, {values}\n"
         f"FROM (SELECT *, (fell OR moved_reset) AS is_reset, "
         f"((fell OR moved_reset) AND NOT (fell OR %(restarted)s OR {_since(resets, 'n_')})"
-        f"{_nulls(metric, asked, 'n_')}) AS is_unknown\n"
+        f" OR had_null{_nulls(metric, asked, '', 'n_')}) AS is_unknown\n"
         f"FROM pair WHERE series_id IS NOT NULL) AS judged\n"
         f"ORDER BY series_id RETURNING 1)\n"
         "SELECT (SELECT count(*) FROM pair WHERE series_id IS NULL), "
-        "(SELECT count(*) FROM pair WHERE series_id IS NOT NULL AND changed), "
-        "(SELECT count(*) FROM moved), (SELECT count(*) FROM stored)"
+        "(SELECT count(series_id) - count(DISTINCT series_id) FROM pair), (SELECT count(*) FROM stored)"
     )
 
 
@@ -173,7 +174,7 @@ def _add_fresh(
     # A first snapshot is a baseline: a row for each of its series would say nothing but that.
     where = "" if gauges else "\nWHERE NOT %(baseline)s"
     known = f"(%(counts)s OR {_since(resets, '')})" + (
-        f" AND NOT (false{_nulls(metric, asked, '')})" if metric.nulls == "unknown" else ""
+        f" AND NOT (false{_nulls(metric, asked, '', '')})" if metric.nulls == "unknown" else ""
     )
     return (
         f"WITH fresh AS MATERIALIZED ({fresh}),\nkept AS ({keep}),\n"
@@ -216,8 +217,8 @@ def _since(resets: tuple[Column, ...], prefix: str) -> str:
     )
 
 
-def _nulls(metric: Metric, asked: tuple[Column, ...], prefix: str) -> str:
+def _nulls(metric: Metric, asked: tuple[Column, ...], alias: str, prefix: str) -> str:
     """That a counter was NULL, where NULL does not mean zero."""
     if metric.nulls == "zero" or not asked:
         return ""
-    return f" OR num_nulls({', '.join(quote(prefix + c.name) for c in asked)}) > 0"
+    return f" OR num_nulls({', '.join(alias + quote(prefix + c.name) for c in asked)}) > 0"
