@@ -6,12 +6,9 @@ since a column may be called `order`.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sbpgmon.model import UNKNOWN, Column, Kind, Metric, View
+from sbpgmon.model import Column, Kind, Metric
 from sbpgmon.store.schema import SCHEMA
 
 _WIDTH = {"integer": 4, "real": 4, "bigint": 8, "double precision": 8, "smallint": 9, "numeric": 10}
@@ -58,24 +55,6 @@ def listed(columns: tuple[Column, ...], prefix: str = "") -> str:
 def signature_of(metric: Metric) -> list[dict[str, str]]:
     """What the tables depend on: a change here needs other tables."""
     return [{"name": c.name, "kind": c.kind.value, "type": c.type.name} for c in metric.columns]
-
-
-def definition_hash(metric: Metric) -> str:
-    """Digest of everything that the DDL, the view and the comments are made from."""
-    parts = [
-        metric.title,
-        metric.description,
-        metric.tier,
-        metric.missing,
-        metric.nulls,
-        str(metric.interval_seconds),
-    ]
-    parts += [f"{c.name} {c.kind} {c.type.name} {c.description} {c.unit}" for c in metric.columns]
-    parts += [",".join(sorted(v.lacks)) for v in metric.variants] + [_GENERATION]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-_GENERATION = "1"  # raised when this module makes other views or tables out of the same header
 
 
 def fact_columns(metric: Metric) -> list[tuple[Column, str]]:
@@ -182,128 +161,3 @@ def retire_metric(
         f"ALTER TABLE {SCHEMA}.{quote(t)} RENAME TO {quote(base + t.removeprefix(metric.name))}" for t in tables
     ]
     return [*statements, f"ALTER VIEW {SCHEMA}.{quote(metric.name)} RENAME TO {quote(base)}"]
-
-
-def _view_type(column: Column) -> str:
-    """As wide as every tier needs it: the sum of a counter, the mean of a gauge."""
-    if column.type.name == "numeric":
-        return "numeric"
-    if column.kind is Kind.COUNTER:
-        return "bigint" if column.type.name == "integer" else column.type.name
-    return "double precision"
-
-
-def view_columns(metric: Metric, lacking: Iterable[str] = ()) -> list[tuple[str, str, str]]:
-    """The view's columns: name, expression, comment. In the finest tier a gauge is its own minimum and maximum.
-
-    `lacking`: columns that some target's history has not had from the beginning.
-    """
-    lacking = _lacking(metric, lacking)
-
-    def value(column: Column, type_: str | None = None) -> str:
-        fact = f"f.{quote(column.name)}"
-        nulls = []
-        if column.kind is Kind.COUNTER:
-            nulls.append(f"f.quality & {UNKNOWN} <> 0")
-            zero = f"coalesce({fact}, 0)"
-        else:
-            zero = fact
-        if column.name in lacking:
-            # A counter's first reading has none to be compared with.
-            until = "<=" if column.kind is Kind.COUNTER else "<"
-            nulls.append(f"f.ts {until} (m.lacks ->> {literal(column.name)})::timestamptz")
-        typed = f"CASE WHEN {' OR '.join(nulls)} THEN NULL ELSE {zero} END" if nulls else zero
-        return f"({typed})::{type_ or column.type.name}"
-
-    def remark(column: Column) -> str:
-        return column.description + (f" [{column.unit}]" if column.unit else "")
-
-    columns = [
-        ("time", "f.ts" if metric.facts else "a.valid_from", "Time of the reading: the end of the interval"),
-        ("tier", literal(metric.tier) + "::text", "Resolution of the row"),
-        ("target", "t.name", "Target"),
-    ]
-    columns += [(k.name, f"s.{quote(k.name)}", remark(k)) for k in metric.keys]
-    columns += [(c.name, value(c, _view_type(c)), remark(c) + " (in the interval)") for c in metric.counters]
-    columns += [(c.name, value(c, _view_type(c)), remark(c)) for c in metric.gauges]
-    columns += [(f"{c.name}_min", value(c), f"Least {c.name}") for c in metric.gauges]
-    columns += [(f"{c.name}_max", value(c), f"Greatest {c.name}") for c in metric.gauges]
-    columns += [(c.name, f"a.{quote(c.name)}", remark(c)) for c in metric.infos]
-    if metric.facts:
-        columns.append(("quality", "f.quality", "0 good; bits: 1 partial, 2 unknown, 4 gap"))
-    else:
-        columns.append(("valid_to", "a.valid_to", "When the row was superseded; infinity: it holds"))
-    columns.append(("target_id", "s.target_id", "For joins"))
-    columns.append(("series_id", "s.series_id", "For joins"))
-    return columns
-
-
-def _lacking(metric: Metric, more: Iterable[str]) -> set[str]:
-    return ({n for v in metric.variants for n in v.lacks} | set(more)) & {c.name for c in metric.facts}
-
-
-def select_view(metric: Metric, lacking: Iterable[str] = (), order: Sequence[str] = ()) -> str:
-    """The view's SELECT; the columns that `order` names come first, in its order."""
-    names = names_of(metric)
-    columns = {name: expression for name, expression, _ in view_columns(metric, lacking)}
-    ordered = [*(name for name in order if name in columns), *(name for name in columns if name not in order)]
-    picked = ",\n  ".join(f"{columns[name]} AS {quote(name)}" for name in ordered)
-    if metric.facts:
-        source = f"{names.facts} AS f\nJOIN {names.series} AS s ON s.series_id = f.series_id"
-    else:
-        source = f"{names.attributes} AS a\nJOIN {names.series} AS s ON s.series_id = a.series_id"
-    source += f"\nJOIN {SCHEMA}.target AS t ON t.target_id = {'f' if metric.facts else 's'}.target_id"
-    if metric.facts and metric.infos:
-        source += (
-            f"\nLEFT JOIN {names.attributes} AS a "
-            "ON a.series_id = f.series_id AND f.ts >= a.valid_from AND f.ts < a.valid_to"
-        )
-    if _lacking(metric, lacking):
-        source += (
-            f"\nLEFT JOIN {SCHEMA}.metric_state AS m ON m.target_id = f.target_id AND m.metric_id = "
-            f"(SELECT metric_id FROM {SCHEMA}.metric WHERE name = {literal(metric.name)})"
-        )
-    return f"SELECT\n  {picked}\nFROM {source}"
-
-
-def insert_metric(metric: Metric) -> str:
-    """The statement that enters a new metric into the table of metrics."""
-    values = (metric.name, metric.title, metric.tier, metric.missing, definition_hash(metric))
-    return (
-        f"INSERT INTO {SCHEMA}.metric (name, title, tier, missing, definition_hash, interval_seconds, signature) "
-        f"VALUES ({', '.join(map(literal, values))}, {metric.interval_seconds}, "
-        f"{literal(json.dumps(signature_of(metric)))})"
-    )
-
-
-def metric_view(
-    metric: Metric, create: str = "CREATE", lacking: Iterable[str] = (), order: Sequence[str] = ()
-) -> list[str]:
-    """Statements that make a metric's view, with its comments."""
-    name = names_of(metric).view
-    title = f"{metric.title}. {metric.description}".strip()
-    return [
-        f"{create} VIEW {name} AS\n{select_view(metric, lacking, order)}",
-        f"COMMENT ON VIEW {name} IS {literal(title)}",
-        *(f"COMMENT ON COLUMN {name}.{quote(c)} IS {literal(text)}" for c, _, text in view_columns(metric)),
-    ]
-
-
-def view_hash(view: View) -> str:
-    """Digest of a derived view's file."""
-    parts = [view.title, view.description, view.sql, json.dumps(view.columns)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def derived_view(view: View, create: str = "CREATE") -> list[str]:
-    """Statements that make a derived view, with its comments, and enter it into the table of views."""
-    name = f"{SCHEMA}.{quote(view.name)}"
-    title = f"{view.title}. {view.description}".strip()
-    return [
-        f"{create} VIEW {name} AS\n{view.sql}",
-        f"COMMENT ON VIEW {name} IS {literal(title)}",
-        *(f"COMMENT ON COLUMN {name}.{quote(c)} IS {literal(text)}" for c, text in view.columns),
-        f"INSERT INTO {SCHEMA}.derived_view (name, definition_hash) "
-        f"VALUES ({literal(view.name)}, {literal(view_hash(view))}) "
-        "ON CONFLICT (name) DO UPDATE SET definition_hash = excluded.definition_hash",
-    ]

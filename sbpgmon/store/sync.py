@@ -15,6 +15,7 @@ from sbpgmon.errors import QueryFileError, StoreRefusedError
 from sbpgmon.model import Metric, View
 from sbpgmon.sources.session import explain
 from sbpgmon.store import ddl
+from sbpgmon.store import views as views_
 from sbpgmon.store.partitions import ensure_partitions
 from sbpgmon.store.schema import SCHEMA
 
@@ -24,8 +25,8 @@ def out_of_date(conn: psycopg.Connection[Any], catalog: Catalog) -> tuple[list[M
     metrics = dict(conn.execute(f"SELECT name, definition_hash FROM {SCHEMA}.metric".encode()).fetchall())
     views = dict(conn.execute(f"SELECT name, definition_hash FROM {SCHEMA}.derived_view".encode()).fetchall())
     return (
-        [m for m in catalog.metrics.values() if metrics.get(m.name) != ddl.definition_hash(m)],
-        [v for v in catalog.views.values() if views.get(v.name) != ddl.view_hash(v)],
+        [m for m in catalog.metrics.values() if metrics.get(m.name) != views_.definition_hash(m)],
+        [v for v in catalog.views.values() if views.get(v.name) != views_.view_hash(v)],
     )
 
 
@@ -63,7 +64,7 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
         (metric.name,),
     ).fetchone()
     if row is None:
-        _run(conn, [*ddl.create_metric(metric), ddl.insert_metric(metric)])
+        _run(conn, [*ddl.create_metric(metric), views_.insert_metric(metric)])
         return f"metric {metric.name}"
     metric_id, old, tier, version = row
     new = {c["name"]: c for c in ddl.signature_of(metric)}
@@ -82,7 +83,7 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
             )
             what = f"metric {metric.name}: new columns {', '.join(c.name for c in added)}"
         else:
-            what = f"metric {metric.name}: description"
+            what = f"metric {metric.name}: view and comments"
     else:
         _run(conn, ddl.retire_metric(metric, old, tier, version, _partitions(conn, f"{metric.name}_{tier}")))
         _run(conn, ddl.create_metric(metric))
@@ -102,7 +103,7 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
         "missing": metric.missing,
         "interval": metric.interval_seconds,
         "signature": json.dumps(ddl.signature_of(metric)),
-        "hash": ddl.definition_hash(metric),
+        "hash": views_.definition_hash(metric),
         "version": version,
     }
     conn.execute(
@@ -130,7 +131,7 @@ def _sync_metric_views(conn: psycopg.Connection[Any], catalog: Catalog, metrics:
             for metric in metrics:
                 # New columns come last: then the view can be replaced under whatever stands on it.
                 order = _view_columns(conn, metric.name)
-                _run(conn, ddl.metric_view(metric, "CREATE OR REPLACE", lacking.get(metric.name, ()), order))
+                _run(conn, views_.metric_view(metric, "CREATE OR REPLACE", lacking.get(metric.name, ()), order))
     except pg.InvalidTableDefinition:
         # A column went: PostgreSQL wants the view dropped first, and what stands on it before it.
         names = {metric.name for metric in metrics}
@@ -143,7 +144,7 @@ def _sync_metric_views(conn: psycopg.Connection[Any], catalog: Catalog, metrics:
                     "Drop that object, run `sbpgmon init` again, then create it anew.",
                 ) from None
         for metric in metrics:
-            _run(conn, ddl.metric_view(metric, "CREATE", lacking.get(metric.name, ())))
+            _run(conn, views_.metric_view(metric, "CREATE", lacking.get(metric.name, ())))
 
 
 def _lacking(conn: psycopg.Connection[Any]) -> dict[str, list[str]]:
@@ -179,13 +180,13 @@ def _sync_view(conn: psycopg.Connection[Any], catalog: Catalog, view: View) -> Q
         with conn.transaction():
             try:
                 with conn.transaction():
-                    _run(conn, ddl.derived_view(view, "CREATE OR REPLACE"))
+                    _run(conn, views_.derived_view(view, "CREATE OR REPLACE"))
             except pg.InvalidTableDefinition:
                 # A column went or changed its place: PostgreSQL wants the view dropped first. Those that stand on
                 # it are made again after it.
                 for name in [*_resting_on(catalog, {view.name}), view.name]:
                     conn.execute(f"DROP VIEW IF EXISTS {SCHEMA}.{ddl.quote(name)}".encode())
-                _run(conn, ddl.derived_view(view))
+                _run(conn, views_.derived_view(view))
     except pg.DependentObjectsStillExist as error:
         what = f"{view.path}:1: the view {view.name} has to change its columns, but {error.diag.message_detail}."
         return QueryFileError(what, "Drop that object, run `sbpgmon init`, then create it anew.")

@@ -24,6 +24,7 @@ from sbpgmon.store.partitions import partition_sql, wanted
 from sbpgmon.store.preflight import own_schema, refuse_unsuitable, revoke_default_privileges
 from sbpgmon.store.schema import MARK, REVISION, SCHEMA
 from sbpgmon.store.sync import by_need, sync
+from sbpgmon.store.views import derived_view, insert_metric, metric_view
 
 
 def init(
@@ -67,9 +68,9 @@ def init_sql(catalog: Catalog, readers: list[str]) -> str:
     fixed = out.getvalue().replace("BEGIN;\n", "").replace("COMMIT;\n", "").strip()
     statements = []
     for metric in catalog.metrics.values():
-        statements += [*ddl.create_metric(metric), ddl.insert_metric(metric), *ddl.metric_view(metric)]
+        statements += [*ddl.create_metric(metric), insert_metric(metric), *metric_view(metric)]
     for name in by_need(catalog):
-        statements += ddl.derived_view(catalog.views[name])
+        statements += derived_view(catalog.views[name])
     for name, spec in wanted(catalog.metrics.values(), [datetime.now(UTC)]).items():
         statements += partition_sql(name, *spec)
     views = ", ".join(f"{SCHEMA}.{ddl.quote(name)}" for name in (*catalog.metrics, *catalog.views))
