@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.cli.main import cli
 from sbpgmon.errors import ConfigError, SbpgmonError
 from sbpgmon.sources.session import parse_dsn
+from sbpgmon.store.apply import GAP_INTERVALS
 from sbpgmon.store.gate import FATAL
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -136,6 +138,16 @@ def test_the_example_shows_every_section_and_every_setting() -> None:
     missing = [name for model in models for name in model.model_fields if name not in text]
     assert missing == []
     assert "password" not in " ".join(line for line in text.splitlines() if not line.startswith("#"))
+
+
+def test_the_example_slows_down_what_cron_cannot_keep_up_with(tmp_path: Path) -> None:
+    text = (DEPLOY / "sbpgmon.toml.example").read_text(encoding="utf-8")
+    head, _, tail = text.partition("# Under cron")
+    file = tmp_path / "sbpgmon.toml"
+    file.write_text(head + re.sub("^#(?! )", "", tail.partition("gap.\n")[2], flags=re.MULTILINE), encoding="utf-8")
+    slowed = {name for name, chosen in config.load(file).metrics.items() if chosen.interval == 60}
+    quick = {name for name, metric in load_catalog().metrics.items() if metric.interval_seconds * GAP_INTERVALS < 60}
+    assert slowed - {"stat_statements"} == quick
 
 
 def test_the_services_that_the_example_names_are_in_the_service_file() -> None:
