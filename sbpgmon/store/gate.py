@@ -147,7 +147,8 @@ class Gate:
         except FATAL:
             raise
         except StoreError as error:
-            self._away(error)
+            if self._is_open:
+                self._away(error)  # else it was told already, and must not put off the next attempt
             if dropped := self.spool.put(poll):
                 LOGGER.warning("the spool is full: %d of the oldest polls were dropped", len(dropped))
             raise
