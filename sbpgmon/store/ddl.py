@@ -142,7 +142,11 @@ def add_columns(metric: Metric, added: tuple[Column, ...]) -> list[str]:
             tables[names.facts] = stored[column.name]
         if column.kind is Kind.INFO:
             tables[names.attributes] = column.type.name
-        statements += [f"ALTER TABLE {t} ADD COLUMN {quote(column.name)} {type_}" for t, type_ in tables.items()]
+        for table, type_ in tables.items():
+            # In one statement: the partitions would have a TOAST table before a second one came.
+            is_plain = table == names.facts and type_ == "numeric"
+            plain = f", ALTER COLUMN {quote(column.name)} SET STORAGE PLAIN" if is_plain else ""
+            statements.append(f"ALTER TABLE {table} ADD COLUMN {quote(column.name)} {type_}{plain}")
     return statements
 
 
