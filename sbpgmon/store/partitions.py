@@ -10,6 +10,7 @@ import psycopg
 
 from sbpgmon.model import Metric
 from sbpgmon.store.ddl import quote
+from sbpgmon.store.preflight import revoke_default_privileges
 from sbpgmon.store.schema import SCHEMA
 
 # How long one partition of a tier is, in days; a multiple of days, so that bounds never overlap.
@@ -37,27 +38,39 @@ def wanted(metrics: Iterable[Metric], times: Iterable[datetime]) -> dict[str, tu
     return found
 
 
+def wanted_ahead(metrics: Iterable[Metric], times: Iterable[datetime]) -> dict[str, tuple[str, datetime, datetime]]:
+    """The same, and the partitions after them where those end within a day."""
+    metrics, times = list(metrics), list(times)
+    found = wanted(metrics, times)
+    return found | wanted(metrics, [end for _, _, end in found.values() if end - max(times) < timedelta(days=1)])
+
+
 def ensure_partitions(conn: psycopg.Connection[Any], metrics: Iterable[Metric], times: Iterable[datetime]) -> int:
     """Makes what is missing of the partitions that hold `times` and those after them; returns how many it made.
 
     The caller's transaction is used: a table that lives only with the rows that need it is never left behind.
     """
-    metrics = list(metrics)
-    times = list(times)
-    ahead = wanted(metrics, times)
-    ahead |= wanted(metrics, [end for _, _, end in ahead.values() if end - max(times) < timedelta(days=1)])
+    ahead = wanted_ahead(metrics, times)
     names = list(ahead)
-    there = {
-        name
-        for (name,) in conn.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relname = ANY(%s)",
-            (SCHEMA, names),
-        )
-    }
+    there = _there(conn, names)
     missing = [name for name in names if name not in there]
+    if not missing:
+        return 0
+    # Two agents may come to it at once: the second one waits, and finds them made.
+    conn.execute(f"LOCK TABLE {SCHEMA}.control IN SHARE ROW EXCLUSIVE MODE".encode())
+    missing = [name for name in missing if name not in _there(conn, missing)]
     for name in missing:
         conn.execute(";\n".join(partition_sql(name, *ahead[name])).encode())
+    if missing:
+        revoke_default_privileges(conn, only=missing)
     return len(missing)
+
+
+def _there(conn: psycopg.Connection[Any], names: list[str]) -> set[str]:
+    rows = conn.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relname = ANY(%s)", (SCHEMA, names)
+    )
+    return {name for (name,) in rows}
 
 
 def partition_sql(name: str, parent: str, start: datetime, end: datetime) -> list[str]:

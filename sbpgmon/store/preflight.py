@@ -106,6 +106,12 @@ def refuse_unsuitable(conn: Connection[Any]) -> None:
             f"Where it is meant to be, choose another store. Else: ALTER ROLE {role} SET"
             f" default_transaction_read_only = off (in database {database}).",
         )
+    encoding = conn.info.parameter_status("server_encoding")
+    if encoding not in ("UTF8", "SQL_ASCII"):
+        raise StoreRefusedError(
+            f"The store (database {database}) has the encoding {encoding}: not every text and name fits into it.",
+            "Give sbpgmon a database with ENCODING 'UTF8' (TEMPLATE template0): [store] dsn.",
+        )
     schema_oid = own_schema(conn)
     if schema_oid is None and not may_create:
         raise StoreRefusedError(
@@ -137,17 +143,18 @@ def refuse_unsuitable(conn: Connection[Any]) -> None:
 _REVOKES = """
 WITH object(kind, name, acl, owner, class) AS (
     SELECT 'SCHEMA', quote_ident(nspname), nspacl, nspowner, 'n'::"char"
-    FROM pg_namespace WHERE oid = %(schema)s
+    FROM pg_namespace WHERE oid = %(schema)s AND %(only)s::text[] IS NULL
     UNION ALL
     SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, format('%%I.%%I', %(name)s::text, relname),
            relacl, relowner, CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char"
     FROM pg_class WHERE relnamespace = %(schema)s AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      AND (%(only)s::text[] IS NULL OR relname = ANY (%(only)s::text[]))
     UNION ALL
     SELECT 'ROUTINE', p.oid::regprocedure::text, proacl, proowner, 'f'
-    FROM pg_proc p WHERE pronamespace = %(schema)s
+    FROM pg_proc p WHERE pronamespace = %(schema)s AND %(only)s::text[] IS NULL
     UNION ALL
     SELECT 'TYPE', format('%%I.%%I', %(name)s::text, typname), typacl, typowner, 'T'
-    FROM pg_type WHERE typnamespace = %(schema)s
+    FROM pg_type WHERE typnamespace = %(schema)s AND %(only)s::text[] IS NULL
 ), granted AS (
     SELECT o.kind, o.name, a.grantee, a.privilege_type
     FROM object o CROSS JOIN LATERAL aclexplode(o.acl) a
@@ -167,18 +174,37 @@ ORDER BY kind, grantee, privilege_type
 """
 
 
-def revoke_default_privileges(conn: Connection[Any], *, keep: Iterable[str] = ()) -> list[str]:
+def revoke_default_privileges(
+    conn: Connection[Any], *, keep: Iterable[str] = (), only: Iterable[str] | None = None
+) -> list[str]:
     """Takes away what ALTER DEFAULT PRIVILEGES gave to others on our schema and all that is in it.
 
-    `keep` names the readers, which keep USAGE, SELECT and EXECUTE, never more. To be called in the
-    transaction that creates; returns the REVOKEs that were made. Does nothing where the schema is not there.
+    `keep` names the readers, which keep USAGE, SELECT and EXECUTE, never more. `only` names the relations that are
+    new: what was granted by hand on the others stays. To be called in the transaction that creates; returns the
+    REVOKEs that were made. Does nothing where the schema is not there.
     """
     with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
         found = cursor.execute("SELECT oid FROM pg_namespace WHERE nspname = %s", (SCHEMA,)).fetchone()
         if found is None:
             return []
-        arguments = {"schema": found[0], "name": SCHEMA, "keep": list(keep)}
+        arguments = {
+            "schema": found[0],
+            "name": SCHEMA,
+            "keep": list(keep),
+            "only": None if only is None else list(only),
+        }
         revokes = [row[0] for row in cursor.execute(_REVOKES, arguments, prepare=False).fetchall()]
         for revoke in revokes:
             cursor.execute(revoke.encode(), prepare=False)
         return revokes
+
+
+def revoke_default_privileges_sql() -> str:
+    """The same for a whole new schema, as a statement of a script."""
+    query = _REVOKES % {
+        "schema": f"'{SCHEMA}'::regnamespace::oid",
+        "name": f"'{SCHEMA}'",
+        "keep": "'{}'::text[]",
+        "only": "NULL",
+    }
+    return f"DO $do$ DECLARE r text; BEGIN FOR r IN {query.strip()} LOOP EXECUTE r; END LOOP; END $do$"

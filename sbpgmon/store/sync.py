@@ -17,6 +17,7 @@ from sbpgmon.sources.session import explain
 from sbpgmon.store import ddl
 from sbpgmon.store import views as views_
 from sbpgmon.store.partitions import ensure_partitions
+from sbpgmon.store.preflight import revoke_default_privileges
 from sbpgmon.store.schema import SCHEMA
 
 
@@ -30,8 +31,54 @@ def out_of_date(conn: psycopg.Connection[Any], catalog: Catalog) -> tuple[list[M
     )
 
 
-def sync(
+def add_new(
     conn: psycopg.Connection[Any], catalog: Catalog, readers: Sequence[str], problems: list[QueryFileError]
+) -> list[str]:
+    """What a poll may do of sync(): metrics, columns and views that are new, and nothing that others rely on.
+
+    Two agents of different versions work on one store while it is upgraded, and must not undo each other's work:
+    whatever replaces or removes waits for `sbpgmon init`.
+    """
+    signatures = dict(conn.execute(f"SELECT name, signature FROM {SCHEMA}.metric".encode()).fetchall())
+    views = {name for (name,) in conn.execute(f"SELECT name FROM {SCHEMA}.derived_view".encode())}
+    metrics = {}
+    for metric in catalog.metrics.values():
+        old = signatures.get(metric.name)
+        new = ddl.signature_of(metric)
+        if old is None or (len(new) > len(old) and _is_extension(old, new)):
+            metrics[metric.name] = metric
+        elif not is_stored(old, metric):
+            what = f"{metric.variants[0].path}:1: the columns of {metric.name} are not those of its tables."
+            problems.append(QueryFileError(what, "Run `sbpgmon init`, which makes new tables and keeps the old."))
+    fresh = {name: view for name, view in catalog.views.items() if name not in views}
+    rest = {m.name: m for m in catalog.metrics.values() if m.name in signatures} | metrics
+    return sync(conn, Catalog(rest, catalog.views), readers, problems, only={*metrics, *fresh})
+
+
+def _is_extension(old: list[dict[str, str]], new: list[dict[str, str]]) -> bool:
+    """Whether all old columns are among the new ones, in the same tables: with the same keys and no new kind."""
+    keys = [sorted(c["name"] for c in columns if c["kind"] == "key") for columns in (old, new)]
+    kinds = [{c["kind"] for c in columns} for columns in (old, new)]
+    return keys[0] == keys[1] and kinds[1] <= kinds[0] and all(column in new for column in old)
+
+
+def unusable(conn: psycopg.Connection[Any], catalog: Catalog) -> set[str]:
+    """The metrics whose tables cannot take their readings, until `sbpgmon init` has made others."""
+    signatures = dict(conn.execute(f"SELECT name, signature FROM {SCHEMA}.metric".encode()).fetchall())
+    return {m.name for m in catalog.metrics.values() if m.name in signatures and not is_stored(signatures[m.name], m)}
+
+
+def is_stored(signature: list[dict[str, str]], metric: Metric) -> bool:
+    """Whether tables of this signature can take the metric's readings."""
+    return all(column in signature for column in ddl.signature_of(metric))
+
+
+def sync(
+    conn: psycopg.Connection[Any],
+    catalog: Catalog,
+    readers: Sequence[str],
+    problems: list[QueryFileError],
+    only: set[str] | None = None,
 ) -> list[str]:
     """Creates and upgrades what is out of date, in the caller's transaction; returns what was done, a line each.
 
@@ -39,8 +86,11 @@ def sync(
     when an object of the user's stands on a metric's view that has to lose columns.
     """
     metrics, views = out_of_date(conn, catalog)
+    if only is not None:
+        metrics, views = [m for m in metrics if m.name in only], [v for v in views if v.name in only]
     if not metrics and not views:
         return []
+    before = _relations(conn)
     done = [_sync_metric(conn, metric) for metric in metrics]
     changed = {m.name for m in metrics} | {v.name for v in views}
     # A view over something that changed is made again as well.
@@ -54,8 +104,14 @@ def sync(
         else:
             done.append(f"view {name}")
     ensure_partitions(conn, catalog.metrics.values(), [datetime.now(UTC)])
+    revoke_default_privileges(conn, only=_relations(conn) - before)
     grant_readers(conn, readers)
     return done
+
+
+def _relations(conn: psycopg.Connection[Any]) -> set[str]:
+    rows = conn.execute("SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace", (SCHEMA,))
+    return {name for (name,) in rows}
 
 
 def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
@@ -87,6 +143,11 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
     else:
         _run(conn, ddl.retire_metric(metric, old, tier, version, _partitions(conn, f"{metric.name}_{tier}")))
         _run(conn, ddl.create_metric(metric))
+        # Numbers of series are never used twice: texts hang on them.
+        conn.execute(
+            f"SELECT setval(pg_get_serial_sequence('{ddl.names_of(metric).series}', 'series_id'), "
+            f"(SELECT coalesce(max(series_id), 0) + 1 FROM {SCHEMA}.{ddl.quote(f'{metric.name}_v{version}_series')}))".encode()
+        )
         # Its history begins anew; the old one goes on under its old name, and what it lacked is still to be told.
         conn.execute(
             f"UPDATE {SCHEMA}.metric_state SET (snapshot_id, snapshot_ts, snapshot_target_time, snapshot_rows, "

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import sqlalchemy
+import sqlalchemy.exc
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -20,11 +21,18 @@ from sbpgmon.errors import QueryFileError, SchemaMismatchError
 from sbpgmon.resources import resource_dir
 from sbpgmon.store import ddl
 from sbpgmon.store.connection import StoreConnection, translated
-from sbpgmon.store.partitions import partition_sql, wanted
-from sbpgmon.store.preflight import own_schema, refuse_unsuitable, revoke_default_privileges
+from sbpgmon.store.partitions import partition_sql, wanted_ahead
+from sbpgmon.store.preflight import (
+    own_schema,
+    refuse_unsuitable,
+    revoke_default_privileges,
+    revoke_default_privileges_sql,
+)
 from sbpgmon.store.schema import MARK, REVISION, SCHEMA
-from sbpgmon.store.sync import by_need, sync
+from sbpgmon.store.sync import by_need, grant_readers, sync
 from sbpgmon.store.views import derived_view, insert_metric, metric_view
+
+_VERSION_COMMENT = f"COMMENT ON TABLE {SCHEMA}.alembic_version IS 'Revision of the fixed part'"
 
 
 def init(
@@ -35,7 +43,8 @@ def init(
     All or nothing, but for derived views that the store refuses: they are added to `problems`. Raises
     StoreRefusedError, SchemaMismatchError.
     """
-    refuse_unsuitable(store.raw)
+    with translated():
+        refuse_unsuitable(store.raw)
     done: list[str] = []
     with _transaction(store) as (connection, conn):
         is_new = own_schema(conn) is None
@@ -47,7 +56,7 @@ def init(
         _refuse_newer(before)
         if before != REVISION:
             _migrate(connection)
-            conn.execute(f"COMMENT ON TABLE {SCHEMA}.alembic_version IS 'Revision of the fixed part'".encode())
+            conn.execute(_VERSION_COMMENT.encode())
             done.append(f"fixed part: revision {REVISION}")
         conn.execute(
             f"UPDATE {SCHEMA}.control SET stop_requested_at = NULL, stop_reason = NULL "
@@ -56,6 +65,7 @@ def init(
         if is_new:
             revoke_default_privileges(conn)
         done += sync(conn, catalog, readers, [] if problems is None else problems)
+        grant_readers(conn, readers)
     return done
 
 
@@ -66,13 +76,14 @@ def init_sql(catalog: Catalog, readers: list[str]) -> str:
     config.output_buffer = out
     command.upgrade(config, "head", sql=True)
     fixed = out.getvalue().replace("BEGIN;\n", "").replace("COMMIT;\n", "").strip()
-    statements = []
+    statements = [_VERSION_COMMENT]
     for metric in catalog.metrics.values():
         statements += [*ddl.create_metric(metric), insert_metric(metric), *metric_view(metric)]
     for name in by_need(catalog):
         statements += derived_view(catalog.views[name])
-    for name, spec in wanted(catalog.metrics.values(), [datetime.now(UTC)]).items():
+    for name, spec in wanted_ahead(catalog.metrics.values(), [datetime.now(UTC)]).items():
         statements += partition_sql(name, *spec)
+    statements.append(revoke_default_privileges_sql())
     views = ", ".join(f"{SCHEMA}.{ddl.quote(name)}" for name in (*catalog.metrics, *catalog.views))
     for reader in readers:
         role = ddl.quote(reader)
@@ -100,7 +111,10 @@ def _transaction(store: StoreConnection) -> Iterator[tuple[sqlalchemy.Connection
         assert isinstance(conn, psycopg.Connection)
         conn.execute("SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '10s'")
         conn.execute("SET LOCAL search_path = pg_catalog")
-        yield connection, conn
+        try:
+            yield connection, conn
+        except sqlalchemy.exc.DBAPIError as error:
+            raise (error.orig or error) from None
 
 
 def _migrate(connection: sqlalchemy.Connection) -> None:

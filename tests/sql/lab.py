@@ -71,12 +71,13 @@ class Lab:
     database: Database
     catalog: Catalog = field(repr=False)
     folder: Path
+    role: str = "postgres"
     store: StoreConnection = field(init=False)
     writer: Writer = field(init=False)
     target: str = "app"
 
     def __post_init__(self) -> None:
-        self.store = StoreConnection(self.database.dsn())
+        self.store = StoreConnection(self.database.dsn(self.role))
         self.writer = Writer(self.store, self.catalog, Spool(self.folder, 10**8))
 
     def another(self) -> Lab:
