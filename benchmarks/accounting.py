@@ -29,9 +29,14 @@ def cpu_seconds(pid: int) -> float:
     return int((_PROC / str(pid) / "schedstat").read_text().split()[0]) / 1e9
 
 
-def resident_bytes(pid: int) -> tuple[int, int]:
-    """Resident memory of a process now, and at its peak (VmRSS and VmHWM of /proc/PID/status), in bytes."""
+def resident_bytes(pid: int) -> tuple[int, int] | None:
+    """Resident memory of a process now, and at its peak, in bytes; None when it has just ended.
+
+    VmRSS and VmHWM of /proc/PID/status; a process that nobody has waited for yet has neither.
+    """
     fields = dict(line.split(":", 1) for line in (_PROC / str(pid) / "status").read_text().splitlines())
+    if "VmRSS" not in fields:
+        return None
     now, peak = (int(fields[name].split()[0]) * _KIB for name in ("VmRSS", "VmHWM"))
     return now, peak
 

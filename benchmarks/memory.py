@@ -67,7 +67,7 @@ def measure_memory(
         work = stack.enter_context(servers.connect(servers.target, TARGET_DATABASE))
         began = time.monotonic()
         by_polls: dict[int, int] = {}
-        polls = 0
+        polls = resident = peak = 0
         dice = random.Random(3)
         while polls < marks[-1] and time.monotonic() - began < limit_seconds:
             time.sleep(_LOOK_SECONDS)
@@ -75,7 +75,7 @@ def measure_memory(
                 raise RuntimeError(f"the daemon ended with {daemon.returncode}:\n{log.read_text()[-2000:]}")
             run_some(work, servers.statements, _SHARE, dice)
             seen = _polls(store)
-            resident, peak = resident_bytes(daemon.pid)
+            resident, peak = resident_bytes(daemon.pid) or (resident, peak)
             by_polls |= {mark: resident for mark in marks if polls < mark <= seen}
             advance(min(seen, marks[-1]) - min(polls, marks[-1]))
             polls = seen

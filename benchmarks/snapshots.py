@@ -19,6 +19,7 @@ from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.collect.poll import poll_target
 from sbpgmon.config import Settings, load
 from sbpgmon.model import Due, TargetPoll, WriteResult
+from sbpgmon.sources.reader import Description
 from sbpgmon.sources.session import Session
 from sbpgmon.store.gate import Gate
 
@@ -71,6 +72,7 @@ class _Snapshots:
         self._gate.open()
         self._session = Session(settings.targets[0], settings.agent.connect_timeout)
         self._slot = 0
+        self._described: dict[str, Description] = {}
         self.target_pid = self._session.backend_pid
         with servers.connect(servers.store, STORE_DATABASE) as conn:
             ((self.store_pid,),) = conn.execute(_OUR_BACKEND).fetchall()
@@ -86,7 +88,7 @@ class _Snapshots:
                 self._session,
                 due,
                 self._settings,
-                self._gate.described(name),
+                self._described,
                 texts,
                 look_for_writes=self._slot == 1,
             )
