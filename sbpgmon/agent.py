@@ -15,18 +15,17 @@ import schedule
 
 from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.collect.due import due_metrics
-from sbpgmon.collect.poll import poll_target, unreachable
-from sbpgmon.config import Settings, Target
-from sbpgmon.errors import LeaseTakenError, SbpgmonError, StoreError, TargetError
+from sbpgmon.collect.readers import Job, Readers
+from sbpgmon.config import Settings
+from sbpgmon.errors import ConfigError, LeaseTakenError, SbpgmonError, StoreError, TargetError
 from sbpgmon.logs import LOGGER, Repeats
-from sbpgmon.model import Due, Status, TargetPoll
+from sbpgmon.model import Status, TargetPoll
 from sbpgmon.notices import Systemd
-from sbpgmon.sources.session import Session
 from sbpgmon.store.gate import FATAL, Gate
+from sbpgmon.store.spool import state_folder
 
 _IDLE_SECONDS = 0.25
 _KEEP_ALIVE_SECONDS = 2.0
-_WRITE_CHECK_SECONDS = 3600.0
 _MAX_THREADS = 64
 
 
@@ -46,17 +45,6 @@ class Outcome:
             self.worst = error
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One target's poll: what the thread gets, and gives back with the poll or the error in it."""
-
-    target: Target
-    due: list[Due]
-    texts: list[int]
-    poll: TargetPoll | None = None
-    error: SbpgmonError | None = None
-
-
 class Agent:
     """Polls the targets of `settings` and hands what it read to the store.
 
@@ -65,8 +53,7 @@ class Agent:
 
     def __init__(self, settings: Settings) -> None:
         self._repeats = Repeats()
-        self._sessions: dict[str, Session] = {}
-        self._write_checks: dict[str, float] = {}
+        self._readers = Readers(settings)
         self._load(settings)
 
     def _load(self, settings: Settings) -> None:
@@ -98,7 +85,7 @@ class Agent:
             jobs = [job for name in self._targets if (job := self._job(name)) is not None]
             with self._pool(len(jobs)) as (pool, results):
                 for job in jobs:
-                    pool.submit(self._poll, job, results, keep=False)
+                    pool.submit(self._readers.poll, job, results, keep=False)
                 for _ in jobs:
                     job = results.get()
                     progress(job.target.name)
@@ -123,6 +110,7 @@ class Agent:
         for number, handler in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, hang_up)):
             signal.signal(number, handler)
         systemd = Systemd()
+        self._gate.on_progress = systemd.alive
         outcome = Outcome()
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._gate.spool.lock())
@@ -135,7 +123,7 @@ class Agent:
                 for name in self._targets:
                     if name not in busy and (job := self._job(name)) is not None:
                         busy.add(name)
-                        pool.submit(self._poll, job, results, keep=True)
+                        pool.submit(self._readers.poll, job, results, keep=True)
 
             clock = schedule.Scheduler()
             self._wind(clock, tick)
@@ -149,6 +137,7 @@ class Agent:
                 if reloading[0] and not busy:
                     reloading[0] = False
                     self._reload(reload, outcome)
+                    self._gate.on_progress = systemd.alive
                     self._wind(clock, tick)
                 with contextlib.suppress(queue.Empty):
                     job = results.get(timeout=_IDLE_SECONDS)
@@ -165,15 +154,18 @@ class Agent:
     def _reload(self, reload: Callable[[], Settings], outcome: Outcome) -> None:
         old = self._gate
         try:
-            self._load(reload())
+            settings = reload()
+            if state_folder(settings) != old.spool.folder:
+                raise ConfigError("The state folder is another one.", "Restart the agent to change state_dir.")
+            self._load(settings)
         except SbpgmonError as error:
             LOGGER.error("the configuration was not read again, the old one holds: %s", error)
             return
         old.release()
         old.close()
-        for name in self._sessions.keys() - self._targets.keys():
-            self._sessions.pop(name).close()
-        self._write_checks.clear()
+        # A target of the same name may be another database now.
+        self._readers.close()
+        self._readers = Readers(self._settings)
         self._open(outcome)
         LOGGER.info("the configuration was read again: %d targets", len(self._targets))
 
@@ -199,60 +191,22 @@ class Agent:
         except StoreError as error:
             self._repeats.error("", "store", f"{error} Readings go to the spool.")
 
-    def _job(self, name: str) -> _Job | None:
+    def _job(self, name: str) -> Job | None:
         if name in self._gate.held:
             return None
         due = due_metrics(self._catalog, self._settings.metrics, self._gate.last_slots(name), time.time())
+        due = [item for item in due if item.metric.name not in self._gate.unusable]
         if not due:
             return None
         texts = self._gate.wanted_texts(name) if any(d.metric.name == "stat_statements" for d in due) else []
-        return _Job(self._targets[name], due, texts)
+        return Job(self._targets[name], due, texts)
 
     @contextlib.contextmanager
-    def _pool(self, jobs: int) -> Iterator[tuple[ThreadPoolExecutor, queue.Queue[_Job]]]:
+    def _pool(self, jobs: int) -> Iterator[tuple[ThreadPoolExecutor, queue.Queue[Job]]]:
         with ThreadPoolExecutor(max_workers=max(1, min(_MAX_THREADS, jobs)), thread_name_prefix="target") as pool:
             yield pool, queue.Queue()
 
-    def _poll(self, job: _Job, results: queue.Queue[_Job], *, keep: bool) -> None:
-        """Reads one target, in a thread of its own: a target that hangs holds up no other."""
-        target = job.target
-        try:
-            results.put(_Job(target, job.due, job.texts, self._read(job, keep=keep)))
-        except SbpgmonError as error:
-            results.put(_Job(target, job.due, job.texts, unreachable(target.name, job.due, error), error))
-        except Exception as error:
-            LOGGER.exception("a bug in the poll", extra={"target": target.name})
-            bug = SbpgmonError(f"A bug in the poll of {target.name}: {error!r}.", "Please report it.")
-            results.put(_Job(target, job.due, job.texts, unreachable(target.name, job.due, bug), bug))
-
-    def _read(self, job: _Job, *, keep: bool) -> TargetPoll:
-        target, agent = job.target, self._settings.agent
-        session = self._sessions.pop(target.name, None)
-        if session is None or session.is_broken:
-            session = Session(target, agent.connect_timeout)
-        # Looking at the privileges on every table is dear where there are thousands.
-        checked = self._write_checks.get(target.name)
-        look = checked is None or time.monotonic() - checked >= _WRITE_CHECK_SECONDS
-        try:
-            with session.deadline(agent.deadline):
-                poll = poll_target(
-                    session,
-                    job.due,
-                    self._settings,
-                    self._gate.described(target.name),
-                    job.texts,
-                    look_for_writes=look,
-                )
-            if look:
-                self._write_checks[target.name] = time.monotonic()
-            if keep and not session.is_broken:
-                self._sessions[target.name] = session
-            return poll
-        finally:
-            if self._sessions.get(target.name) is not session:
-                session.close()
-
-    def _hand_over(self, job: _Job, outcome: Outcome) -> None:
+    def _hand_over(self, job: Job, outcome: Outcome) -> None:
         """Stores a poll, or spools it; logs what went wrong on the target, once."""
         assert job.poll is not None
         name = job.target.name
@@ -297,9 +251,7 @@ class Agent:
 
     def _close(self) -> None:
         self._gate.release()
-        for session in self._sessions.values():
-            session.close()
-        self._sessions.clear()
+        self._readers.close()
         self._gate.close()
 
 

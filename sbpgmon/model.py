@@ -177,7 +177,7 @@ class Server:
     role: str
     is_superuser: bool
     is_standby: bool
-    has_pg_monitor: bool
+    roles: frozenset[str]  # predefined roles whose privileges it has
     encoding: str
     system_identifier: int
     timeline: int
@@ -188,6 +188,10 @@ class Server:
     writable: tuple[str, ...]  # user objects that the role could write to: must be empty
     pooled: bool  # a pooler stands in between
     is_statements_loaded: bool  # pg_stat_statements is in shared_preload_libraries
+
+    @property
+    def has_pg_monitor(self) -> bool:
+        return "pg_monitor" in self.roles
 
     @property
     def major(self) -> int:

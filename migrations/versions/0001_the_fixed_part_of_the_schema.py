@@ -138,6 +138,12 @@ def upgrade() -> None:
             nullable=True,
             comment="The same by the target's clock",
         ),
+        sa.Column(
+            "snapshot_agent_time",
+            postgresql.TIMESTAMP(timezone=True),
+            nullable=True,
+            comment="The same by the agent's clock",
+        ),
         sa.Column("snapshot_rows", sa.Integer(), nullable=True, comment="Rows of the last good snapshot"),
         sa.Column(
             "snapshot_duration_seconds",

@@ -18,34 +18,21 @@
 --   blocked_query_id  info   bigint            the statement that waits (compute_query_id)
 --   blocking_query_id info   bigint            the last statement of the blocker (compute_query_id)
 --   blocking_application_name  info  text      what the blocker calls itself
-select distinct on (datname, blocked_usename, blocking_usename, blocking_state)
-  datname,
-  blocked_usename,
-  blocking_usename,
-  blocking_state,
-  (count(*) over same)::integer as blocked_sessions,
-  (max(wait_seconds) over same)::double precision as longest_wait_seconds,
-  blocked_pid,
-  blocking_pid,
-  blocked_query_id,
-  blocking_query_id,
-  blocking_application_name
-from (
-  select
-    coalesce(w.datname::text, '') as datname,
-    coalesce(w.usename::text, '') as blocked_usename,
-    coalesce(b.usename::text, '') as blocking_usename,
-    coalesce(b.state, '') as blocking_state,
-    greatest(coalesce(extract(epoch from clock_timestamp() - w.query_start), 0), 0) as wait_seconds,
-    w.pid as blocked_pid,
-    blocker.pid as blocking_pid,
-    w.query_id as blocked_query_id,
-    b.query_id as blocking_query_id,
-    coalesce(b.application_name, '') as blocking_application_name
-  from pg_stat_activity as w
-  cross join lateral unnest(pg_blocking_pids(w.pid)) as blocker (pid)
-  left join pg_stat_activity as b on b.pid = blocker.pid
-  where w.wait_event_type = 'Lock'
-) as blocked
-window same as (partition by datname, blocked_usename, blocking_usename, blocking_state)
-order by datname, blocked_usename, blocking_usename, blocking_state, wait_seconds desc, blocked_pid
+select
+  coalesce(w.datname::text, '') as datname,
+  coalesce(w.usename::text, '') as blocked_usename,
+  coalesce(b.usename::text, '') as blocking_usename,
+  coalesce(b.state, '') as blocking_state,
+  count(distinct w.pid)::integer as blocked_sessions,
+  greatest(coalesce(extract(epoch from clock_timestamp() - min(w.query_start)), 0), 0)::double precision
+    as longest_wait_seconds,
+  (array_agg(w.pid order by w.query_start, w.pid))[1] as blocked_pid,
+  (array_agg(blocker.pid order by w.query_start, w.pid))[1] as blocking_pid,
+  (array_agg(w.query_id order by w.query_start, w.pid))[1] as blocked_query_id,
+  (array_agg(b.query_id order by w.query_start, w.pid))[1] as blocking_query_id,
+  (array_agg(coalesce(b.application_name, '') order by w.query_start, w.pid))[1] as blocking_application_name
+from pg_stat_activity as w
+cross join lateral unnest(pg_blocking_pids(w.pid)) as blocker (pid)
+left join pg_stat_activity as b on b.pid = blocker.pid
+where w.wait_event_type = 'Lock'
+group by 1, 2, 3, 4

@@ -60,8 +60,8 @@ def pick_variant(metric: Metric, server: Server) -> tuple[Variant | None, str]:
     """The variant that serves this server, or None and what the server lacks, with the way to mend it."""
     versions: tuple[int, ...] = ()
     for need in metric.requires:
-        if need.role == "pg_monitor" and not (server.has_pg_monitor or server.is_superuser):
-            return None, f"{server.role} is not a member of pg_monitor: GRANT pg_monitor TO {server.role}"
+        if need.role and need.role not in server.roles:
+            return None, f"{server.role} is not a member of {need.role}: GRANT {need.role} TO {server.role}"
         if need.extension:
             if need.extension not in server.extensions:
                 return None, (

@@ -179,10 +179,10 @@ def _requires(header: Header) -> tuple[Requirement, ...]:
             if not re.fullmatch(r"(\d+(\.\d+)*)?", version):
                 raise header.fail(line, f"{version!r} is not an extension's version")
             found.append(Requirement("", words[1], tuple(int(n) for n in version.split(".") if n)))
-        elif len(words) == 1:
+        elif len(words) == 1 and words[0].startswith("pg_"):
             found.append(Requirement(role=words[0]))
         else:
-            raise header.fail(line, f"{part!r} is neither a role nor `extension NAME [VERSION]`")
+            raise header.fail(line, f"{part!r} is neither a predefined role (pg_…) nor `extension NAME [VERSION]`")
     return tuple(found)
 
 

@@ -197,7 +197,8 @@ def _server(metric: Metric, major: int) -> Server:
     names = [need.extension for need in metric.requires if need.extension]
     return Server(
         version_num=major * 10000, version=str(major), database="app", role="sbpgmon_reader", is_superuser=False,
-        is_standby=metric.role == "standby", has_pg_monitor=True, encoding="UTF8", system_identifier=1, timeline=1,
+        is_standby=metric.role == "standby", roles=frozenset({"pg_monitor"}), encoding="UTF8",
+        system_identifier=1, timeline=1,
         postmaster_start_time=started, checkpointer_start_time=started, writable=(), pooled=False,
         is_statements_loaded=True,
         extensions={name: ("public", SHIPPED[name][major]) for name in names},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from sbpgmon.catalog.catalog import is_for, pick_variant
 from sbpgmon.collect.texts import read_texts
@@ -12,7 +11,7 @@ from sbpgmon.config import MetricSettings, Settings
 from sbpgmon.errors import SbpgmonError, TargetError
 from sbpgmon.model import Due, Reading, Server, StatementText, Status, TargetPoll
 from sbpgmon.sources.probe import probe, refuse_unsafe
-from sbpgmon.sources.reader import describe, digest_of, read
+from sbpgmon.sources.reader import Description, describe, digest_of, read
 from sbpgmon.sources.session import Session
 
 
@@ -20,14 +19,14 @@ def poll_target(
     session: Session,
     due: Sequence[Due],
     settings: Settings,
-    described: dict[str, Any],
+    described: dict[str, Description],
     wanted_texts: Sequence[int],
     *,
     look_for_writes: bool = True,
 ) -> TargetPoll:
     """Reads what is due. One metric that fails does not stop the others; each leaves a reading, good or not.
 
-    `described` maps metric -> {"digest", "columns"} of what was held against its header before; it is added to.
+    `described` maps metric -> what was held against its header before; it is added to.
     Raises RefusedError, UnsupportedError or TargetError when the target as a whole cannot be read.
     """
     name = session.target.name
@@ -69,7 +68,9 @@ def unread(item: Due, status: Status, error: str) -> Reading:
     )
 
 
-def _read(session: Session, item: Due, settings: Settings, server: Server, described: dict[str, Any]) -> Reading:
+def _read(
+    session: Session, item: Due, settings: Settings, server: Server, described: dict[str, Description]
+) -> Reading:
     metric = item.metric
     if not is_for(metric, server):
         return unread(item, Status.SKIPPED, f"only on a {metric.role}")
@@ -80,11 +81,9 @@ def _read(session: Session, item: Due, settings: Settings, server: Server, descr
     timeout = chosen[metric.name].timeout if metric.name in chosen else None
     try:
         known = described.get(metric.name)
-        if known is None or known["digest"] != digest_of(variant, server):
-            description = describe(session, metric, variant, server)
-            known = {"digest": description.digest, "columns": [list(c) for c in description.columns]}
-            described[metric.name] = known
-        columns = tuple((column, type_) for column, type_ in known["columns"])
+        if known is None or known.digest != digest_of(variant, server):
+            known = described[metric.name] = describe(session, metric, variant, server)
+        columns = known.columns
         agent_time = datetime.now(UTC)
         data, rows, target_time, seconds = read(
             session,

@@ -14,10 +14,11 @@ _TIMEOUT_SECONDS = 30.0
 # Statements whose constants PostgreSQL replaces by $1, $2, …; all others are utility statements.
 _NORMALIZED = frozenset({"select", "insert", "update", "delete", "merge", "with", "values", "table"})
 # Possessive throughout: whatever an application sends, no text may take long.
-_COMMENT = r"--[^\n]*+ | /\*(?:[^*/]++|\*(?!/)|/(?!\*))*+\*/"
+_COMMENT = r"--[^\r\n]*+ | /\*(?:[^*/]++|\*(?!/)|/(?!\*))*+\*/"
 _FIRST_WORD = re.compile(rf"(?:[\s(]++ | {_COMMENT})*+ ([a-z]+)", re.IGNORECASE | re.VERBOSE)
 # SELECT INTO is CREATE TABLE AS, a utility statement.
 _SELECT_INTO = re.compile(r"(?<!insert\s)(?<!merge\s)\binto\b", re.IGNORECASE)
+_PARAMETER = re.compile(r"\$\d")
 # Where a string ends hangs on standard_conforming_strings if it holds \', and a comment may hold another one:
 # all that follows such a thing goes with it.
 _TOKEN = re.compile(
@@ -37,15 +38,24 @@ _TOKEN = re.compile(
 
 
 def scrub(query: str) -> str:
-    """The statement with every literal replaced by '?' if it is a utility statement, else as it is.
+    """The statement with every literal replaced by '?' if PostgreSQL left constants in it.
 
-    A utility statement keeps its constants in pg_stat_statements: `ALTER ROLE … PASSWORD 'secret'`.
+    A utility statement keeps them: `ALTER ROLE … PASSWORD 'secret'`. Any other has $1, $2, … in their place, but
+    for one that was evicted between its planning and its end, which is entered as it was written. Numbers beside
+    parameters are none of an application's values: ORDER BY 1, numeric(10, 2).
     """
     match = _FIRST_WORD.match(query)
     word = match[1].lower() if match else ""
-    if word in _NORMALIZED and (word in ("insert", "merge") or not _SELECT_INTO.search(query)):
-        return query
-    return _TOKEN.sub(lambda m: m[0] if m["keep"] is not None else "?", query)
+    is_normalized = word in _NORMALIZED and (word in ("insert", "merge") or not _SELECT_INTO.search(query))
+
+    def replace(token: re.Match[str]) -> str:
+        is_kept = token["keep"] is not None
+        if is_normalized and not is_kept:
+            is_number = token[0][0] in ".0123456789"
+            is_kept = token["rest"] is not None or (is_number and _PARAMETER.search(query) is not None)
+        return token[0] if is_kept else "?"
+
+    return _TOKEN.sub(replace, query)
 
 
 def read_texts(session: Session, server: Server, queryids: Sequence[int]) -> list[StatementText]:

@@ -13,7 +13,7 @@ from sbpgmon.config import Settings, Target
 from sbpgmon.errors import RefusedError, SbpgmonError, SchemaGoneError
 from sbpgmon.model import Server
 from sbpgmon.sources.probe import probe, refuse_unsafe
-from sbpgmon.sources.session import Session, parse_dsn
+from sbpgmon.sources.session import Session, parse_dsn, transport_of
 from sbpgmon.store.connection import StoreConnection
 from sbpgmon.store.preflight import publications, refuse_unsuitable
 from sbpgmon.store.spool import state_folder
@@ -73,6 +73,7 @@ def _store(settings: Settings) -> Iterator[Check]:
         with store.transaction() as conn:
             version = conn.info.server_version
             is_pooled = conn.execute("SELECT pg_backend_pid()").fetchone() != (conn.info.backend_pid,)
+            transport = transport_of(conn)
             encoding = conn.info.parameter_status("server_encoding")
             settings_row = conn.execute(
                 "SELECT current_setting('max_locks_per_transaction')::int, rolsuper FROM pg_roles "
@@ -82,7 +83,7 @@ def _store(settings: Settings) -> Iterator[Check]:
         yield _failed(where, "connection", error)
         return
     yield Check(where, "connection", "ok", f"PostgreSQL {version // 10000}.{version % 10000}")
-    yield _tls(where, dsn)
+    yield _tls(where, transport)
     yield _password(where, dsn)
     if is_pooled:
         yield Check(
@@ -92,9 +93,9 @@ def _store(settings: Settings) -> Iterator[Check]:
             "a pooler stands between the agent and the store",
             "Works (no session state is used), but connect directly: COPY and DDL do not gain by it.",
         )
-    if encoding != "UTF8":
+    if encoding == "SQL_ASCII":
         remedy = "Create the store's database with ENCODING 'UTF8' TEMPLATE template0."
-        yield Check(where, "encoding", "warn", f"the store's database is {encoding}: not every text fits", remedy)
+        yield Check(where, "encoding", "warn", "the store's database is SQL_ASCII: it checks no text", remedy)
     assert settings_row is not None
     if settings_row[1]:
         yield Check(
@@ -132,13 +133,14 @@ def _target(settings: Settings, catalog: Catalog, target: Target) -> Iterator[Ch
             session.deadline(settings.agent.deadline),
         ):
             server = probe(session)
+            transport = session.transport
             with session.transaction(5.0) as (_, now):
                 skew = (now - datetime.now(UTC)).total_seconds()
     except SbpgmonError as error:
         yield _failed(where, "connection", error)
         return
     yield Check(where, "connection", "ok", f"PostgreSQL {server.version}, database {server.database}")
-    yield _tls(where, target.dsn)
+    yield _tls(where, transport)
     yield _password(where, target.dsn)
     try:
         refuse_unsafe(where, server, allow_superuser=False)
@@ -215,12 +217,9 @@ def _skew(where: str, seconds: float) -> Check:
     return Check(where, "clock", "ok", detail)
 
 
-def _tls(where: str, dsn: str) -> Check:
-    parts = parse_dsn(dsn, where)
-    hosts = [h for h in str(parts.get("host") or "").split(",") if h]
-    remote = [host for host in hosts if not _is_local(host)]
-    mode = str(parts.get("sslmode") or "prefer")
-    if not remote:
+def _tls(where: str, transport: tuple[str, str]) -> Check:
+    host, mode = transport
+    if _is_local(host):
         return Check(where, "TLS", "ok", "not over a network")
     if mode != "verify-full":
         return Check(

@@ -13,7 +13,7 @@ SELECT
   t.server_version,
   u.up,
   u.time AS last_poll,
-  extract(epoch FROM clock_timestamp() - u.time)::double precision AS last_poll_age_seconds,
+  extract(epoch FROM now() - u.time)::double precision AS last_poll_age_seconds,
   s.is_standby,
   s.postmaster_start_time
 FROM monitoring.target AS t
@@ -32,12 +32,13 @@ LEFT JOIN LATERAL (
 ORDER BY 1
 """
 
+# now() and not clock_timestamp(), which no partition is left out by.
 # Each figure over the true seconds of its snapshots, never as a mean of ratios.
 _FIGURES = """
 WITH watched AS (
   SELECT l.target_id, sum(l.interval_seconds)::double precision AS seconds
   FROM monitoring.snapshot_log AS l JOIN monitoring.metric AS m USING (metric_id)
-  WHERE m.name = 'stat_database' AND l.status = 'ok' AND l.ts > clock_timestamp() - %(window)s::interval
+  WHERE m.name = 'stat_database' AND l.status = 'ok' AND l.ts > now() - %(window)s::interval
   GROUP BY 1
 ), counted AS (
   SELECT d.target_id,
@@ -45,12 +46,12 @@ WITH watched AS (
     sum(d.xact_commit + d.xact_rollback) AS transactions, sum(d.xact_rollback) AS rollbacks,
     sum(d.temp_bytes) AS temp_bytes
   FROM monitoring.stat_database AS d
-  WHERE d.time > clock_timestamp() - %(window)s::interval
+  WHERE d.time > now() - %(window)s::interval
   GROUP BY 1
 ), slots AS (
   SELECT DISTINCT ON (c.target) c.target, c.client_backends, c.available, c.utilisation_ratio
   FROM monitoring.connection_utilisation AS c
-  WHERE c.time > clock_timestamp() - %(window)s::interval
+  WHERE c.time > now() - %(window)s::interval
   ORDER BY c.target, c.time DESC
 )
 SELECT
@@ -76,7 +77,7 @@ SELECT
   m.name AS metric,
   s.last_status AS status,
   s.last_ts AS time,
-  extract(epoch FROM clock_timestamp() - s.last_ts)::double precision AS age_seconds,
+  extract(epoch FROM now() - s.last_ts)::double precision AS age_seconds,
   CASE WHEN s.last_status = 'ok' THEN s.snapshot_rows END AS rows,
   CASE WHEN s.last_status = 'ok' THEN s.snapshot_duration_seconds::double precision END AS duration_seconds,
   s.last_error AS error

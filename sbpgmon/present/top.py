@@ -33,13 +33,13 @@ def top(
         known = [row["name"] for row in store.query("SELECT name FROM monitoring.target ORDER BY 1")]
         raise ConfigError(f"There is no target {target!r} in the store.", f"There are: {', '.join(known) or 'none'}.")
     facts = f'monitoring."{metric.name}_{metric.tier}"'
-    sums = ", ".join(f'coalesce(sum(f."{name}"), 0)::{_sum_type(metric, name)} AS "{name}"' for name in counters)
+    sums = ", ".join(f'coalesce({_sum(metric, name)}, 0)::{_type(metric, name)} AS "{name}"' for name in counters)
     # Rank on one sum, then fetch the rest for the winners alone.
     sql = f"""
 WITH chosen AS (
   SELECT target_id, name FROM monitoring.target WHERE %(target)s::text IS NULL OR name = %(target)s
 ), ranked AS (
-  SELECT f.series_id, sum(f."{by}") AS ranking
+  SELECT f.series_id, {_sum(metric, by)} AS ranking
   FROM {facts} AS f JOIN chosen USING (target_id)
   WHERE f.ts > %(since)s AND f.ts <= %(until)s
   GROUP BY 1
@@ -77,6 +77,12 @@ ORDER BY w.ranking DESC, w.series_id
     return store.query(sql, {"target": target, "since": since, "until": until, "limit": limit})
 
 
-def _sum_type(metric: Metric, name: str) -> str:
+def _sum(metric: Metric, name: str) -> str:
+    """The sum of a counter: times are stored as float4, and added up as float8."""
+    wide = "::double precision" if _type(metric, name) == "double precision" else ""
+    return f'sum(f."{name}"{wide})'
+
+
+def _type(metric: Metric, name: str) -> str:
     type_ = next(column.type.name for column in metric.counters if column.name == name)
     return "double precision" if type_ == "double precision" else "bigint"

@@ -6,14 +6,14 @@ from sbpgmon.errors import RefusedError, UnsupportedError
 from sbpgmon.model import Server
 from sbpgmon.sources.session import OLDEST_MAJOR, Session
 
-_IDENTITY = """
+_IDENTITY = r"""
 select
   current_setting('server_version'),
   current_database()::text,
   current_user::text,
   (select rolsuper from pg_roles where rolname = current_user),
   pg_is_in_recovery(),
-  pg_has_role(current_user, 'pg_monitor', 'USAGE'),
+  array(select rolname::text from pg_roles where rolname like 'pg\_%' and pg_has_role(oid, 'USAGE') order by 1),
   current_setting('server_encoding'),
   (select system_identifier from pg_control_system()),
   (select timeline_id from pg_control_checkpoint()),
@@ -38,6 +38,10 @@ where c.relkind in ('r', 'p', 'v', 'm', 'f')
   and n.nspname !~ '^pg_(toast|temp)'
   and (has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
        or has_any_column_privilege(c.oid, 'INSERT, UPDATE'))
+union all
+select 'the server''s files and programs (' || rolname || ')'
+from pg_roles
+where rolname in ('pg_execute_server_program', 'pg_write_server_files') and pg_has_role(oid, 'MEMBER')
 order by 1
 limit 5
 """
@@ -63,7 +67,7 @@ def probe(session: Session, *, look_for_writes: bool = True) -> Server:
         role=row[2],
         is_superuser=row[3],
         is_standby=row[4],
-        has_pg_monitor=row[5],
+        roles=frozenset(row[5]),
         encoding=row[6],
         system_identifier=row[7],
         timeline=row[8],

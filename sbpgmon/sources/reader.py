@@ -25,8 +25,9 @@ class Description:
 
 
 def digest_of(variant: Variant, server: Server) -> str:
-    """Changes with the SQL and with the server's version."""
-    return hashlib.sha256(f"{server.version_num}\n{render_sql(variant, server)}".encode()).hexdigest()[:16]
+    """Changes with the SQL, the server's version and its extensions'."""
+    place = f"{server.version_num}\n{sorted(server.extensions.items())}\n{render_sql(variant, server)}"
+    return hashlib.sha256(place.encode()).hexdigest()[:16]
 
 
 def describe(session: Session, metric: Metric, variant: Variant, server: Server) -> Description:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
-import threading
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import TracebackType
@@ -18,6 +16,7 @@ from psycopg.waiting import Wait
 
 from sbpgmon.config import Target
 from sbpgmon.errors import ConfigError, TargetError
+from sbpgmon.sources.deadline import deadline
 
 OLDEST_MAJOR = 14
 APPLICATION_NAME = "sbpgmon"
@@ -27,16 +26,24 @@ LOCK_TIMEOUT_SECONDS = 0.5
 def parse_dsn(dsn: str, where: str) -> dict[str, Any]:
     """A DSN's parts; raises ConfigError without showing the DSN, which may hold a password."""
     try:
-        return conninfo.conninfo_to_dict(dsn)
+        parts = conninfo.conninfo_to_dict(dsn)
     except psycopg.ProgrammingError as error:
-        reason = str(error).strip().splitlines()[0]
-        for secret in ("password", "://"):
-            if secret in dsn and secret in reason:
-                reason = "libpq does not understand it"
+        # libpq quotes the part that it does not understand, which may be half of a password.
+        may_tell = "password" not in dsn and "@" not in dsn
+        reason = str(error).strip().splitlines()[0] if may_tell else "libpq does not understand it"
         raise ConfigError(
             f"The DSN of {where} does not parse: {reason}.",
             'Write it as "host=… port=… dbname=… user=…" or postgresql://user@host:port/dbname.',
         ) from None
+    hosts = str(parts.get("host") or "")
+    is_split_wrongly = "@" in hosts.replace("@", "", 1) if hosts.startswith("@") else "@" in hosts
+    if is_split_wrongly or not re.fullmatch(r"[\d,]*", str(parts.get("port") or "")):
+        # A password with '@', '/' or ':' in it: what is taken for the host or the port is a piece of it.
+        raise ConfigError(
+            f"The DSN of {where} does not parse: its host or port holds characters that no host or port has.",
+            "Percent-encode special characters of a password in a URL (@ is %40, / is %2F), or take it to ~/.pgpass.",
+        )
+    return parts
 
 
 def safe_dsn(dsn: str, where: str = "the connection") -> str:
@@ -100,6 +107,12 @@ def _drain(pgconn: pq.abc.PGconn, max_bytes: int) -> PQGen[tuple[bytes, int]]:
     return bytes(data), last.command_tuples or 0
 
 
+def transport_of(conn: psycopg.Connection[Any]) -> tuple[str, str]:
+    """Host (or socket folder) and sslmode of a connection: from the DSN, a service file or the environment."""
+    options = {o.keyword.decode(): (o.val or b"").decode() for o in conn.pgconn.info}
+    return conn.info.hostaddr or conn.info.host, options.get("sslmode", "")
+
+
 class Session:
     """One target's connection. Use `transaction()` for everything; `close()` or a `with` block ends it."""
 
@@ -130,6 +143,11 @@ class Session:
     @property
     def server_version_num(self) -> int:
         return self._conn.info.server_version
+
+    @property
+    def transport(self) -> tuple[str, str]:
+        """Host (or socket folder) and sslmode as they are in force, wherever they come from."""
+        return transport_of(self._conn)
 
     @property
     def backend_pid(self) -> int:
@@ -180,41 +198,17 @@ class Session:
 
     @contextlib.contextmanager
     def deadline(self, seconds: float) -> Iterator[None]:
-        """Whatever happens in the block ends after `seconds`: the statement is cancelled, then the socket shut.
-
-        A server that hangs answers neither a cancel nor a timeout of its own; only the socket is ours.
-        """
-        expired = threading.Event()
-
-        def expire() -> None:
-            expired.set()
-            if self.is_broken:
-                return
-            with contextlib.suppress(psycopg.Error, OSError):
-                self._conn.cancel_safe(timeout=2.0)
-            if finished.wait(timeout=2.0):
-                return
-            with contextlib.suppress(psycopg.Error, OSError, ValueError):
-                held = socket.socket(fileno=os.dup(self._conn.fileno()))
-                with held:
-                    held.shutdown(socket.SHUT_RDWR)
-
-        finished = threading.Event()
-        timer = threading.Timer(seconds, expire)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        except TargetError as error:
-            if expired.is_set():
+        """Whatever happens in the block ends after `seconds`, also when the server hangs. Raises TargetError."""
+        with deadline(self._conn, seconds) as expired:
+            try:
+                yield
+            except TargetError as error:
+                if not expired.is_set():
+                    raise
                 raise TargetError(
                     f"Target {self.target.name}: no answer within {seconds:g} s.",
                     "See whether the server hangs; [agent] deadline is the limit.",
                 ) from error
-            raise
-        finally:
-            finished.set()
-            timer.cancel()
 
 
 def explain(error: psycopg.Error) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from sbpgmon.errors import SbpgmonError
-from sbpgmon.model import GAP, PARTIAL, UNKNOWN, Metric, Reading
+from sbpgmon.model import GAP, PARTIAL, UNKNOWN, Metric, Reading, Server
 from sbpgmon.sources.session import explain
 from sbpgmon.store.difference import Statements, statements_for
 from sbpgmon.store.schema import SCHEMA
@@ -17,6 +17,8 @@ from sbpgmon.store.spool import Spool
 from sbpgmon.store.state import is_restarted, note_event
 
 GAP_INTERVALS = 3
+CLOCK_BACK_SECONDS = 300.0  # a step back by more begins anew; by less it is waited out
+TRUNCATE_ROWS = 500
 DOUBLE = "two rows have the same key"
 
 
@@ -48,7 +50,7 @@ def apply(snapshot: Snapshot, spool: Spool) -> Applied:
         before = state if is_good else None
     if before is not None and before["snapshot_ts"] is None:
         before = None
-    interval = (ts - before["snapshot_ts"]).total_seconds() if before is not None else None
+    interval = _interval_seconds(snapshot, before) if before is not None else None
     if interval is not None and interval <= 0:
         raise RejectedError(f"the clock went back: {-interval:.3f} s before the last snapshot")
     gap = GAP if interval is not None and interval > GAP_INTERVALS * reading.interval_seconds else 0
@@ -70,6 +72,15 @@ def apply(snapshot: Snapshot, spool: Spool) -> Applied:
         snapshot.conn.execute(statements.attributes.encode(), params)
     quality = gap | (PARTIAL if restarted else 0) | (UNKNOWN if metric.counters and before is None else 0)
     return Applied(facts, quality, interval, note)
+
+
+def _interval_seconds(snapshot: Snapshot, before: dict[str, Any]) -> float:
+    """Since the last good snapshot, both ends by one clock: the target's, unless one of them lies too far off."""
+    is_by_target = snapshot.is_by_target and before["snapshot_ts"] == before["snapshot_target_time"]
+    since = before["snapshot_ts"] if is_by_target else before["snapshot_agent_time"]
+    until = snapshot.ts if is_by_target else snapshot.reading.agent_time
+    seconds: float = (until - since).total_seconds()
+    return seconds
 
 
 def contract(error: SbpgmonError | psycopg.Error) -> str:
@@ -100,10 +111,19 @@ def _statements(metric: Metric, reading: Reading, came: frozenset[str] = frozens
 
 
 def _copy_in(conn: psycopg.Connection[Any], metric: Metric, statements: Statements, reading: Reading) -> None:
+    staging = f'{SCHEMA}."{metric.name}_staging"'
+    # One writer at a time, without waiting for a pg_dump, which holds ACCESS SHARE for hours.
+    empty = f"LOCK TABLE {staging} IN SHARE UPDATE EXCLUSIVE MODE; "
+    if reading.rows < TRUNCATE_ROWS:
+        # A TRUNCATE makes new files, which takes longer than a few rows.
+        empty += f"DELETE FROM {staging}"
+    else:
+        empty += (
+            f"DO $$ BEGIN LOCK TABLE {staging} IN ACCESS EXCLUSIVE MODE NOWAIT; TRUNCATE {staging}; "
+            f"EXCEPTION WHEN lock_not_available THEN DELETE FROM {staging}; END $$"
+        )
     # Without statistics the planner takes staging and M_last for small and nests loops over them.
-    conn.execute(
-        f"TRUNCATE {SCHEMA}.\"{metric.name}_staging\"; SELECT set_config('enable_nestloop', 'off', true)".encode()
-    )
+    conn.execute(f"{empty}; SELECT set_config('enable_nestloop', 'off', true)".encode())
     with conn.cursor().copy(statements.copy.encode()) as copy:
         copy.write(reading.data)
     if statements.doubles and _one(conn, statements.doubles)[0]:
@@ -142,12 +162,14 @@ def _ensure_last(snapshot: Snapshot, spool: Spool) -> tuple[bool, str]:
     assert state is not None
     if state["snapshot_id"] is None:
         return False, ""
-    is_another = snapshot.server is not None and state["system_identifier"] != snapshot.server.system_identifier
-    if state["held_snapshot_id"] == state["snapshot_id"] and not is_another:
+    other = _other_server(state, snapshot.server)
+    if not other and (state["snapshot_agent_time"] - snapshot.reading.agent_time).total_seconds() > CLOCK_BACK_SECONDS:
+        other = "the agent's clock was set back"
+    if state["held_snapshot_id"] == state["snapshot_id"] and not other:
         return True, ""
     conn.execute(f'DELETE FROM {SCHEMA}."{name}_last" WHERE target_id = %s'.encode(), (snapshot.target_id,))
-    if is_another:
-        note = "another server answers (system_identifier): this snapshot is a baseline"
+    if other:
+        note = f"{other}: this snapshot is a baseline"
         note_event(conn, snapshot.target_id, "identity", f"{name}: {note}")
         return False, note
     reading = spool.last(snapshot.target, name, state["snapshot_id"])
@@ -156,16 +178,31 @@ def _ensure_last(snapshot: Snapshot, spool: Spool) -> tuple[bool, str]:
         if reading is None:
             raise RejectedError("the state folder does not hold them")
         statements = _statements(snapshot.metric, reading)
-        _copy_in(conn, snapshot.metric, statements, reading)
         assert statements.rebuild is not None
-        conn.execute(statements.rebuild.encode(), {"target_id": snapshot.target_id})
-    except RejectedError as error:
-        note = f"{lost}, and {error.what}: this snapshot is a baseline"
+        with conn.transaction():
+            _copy_in(conn, snapshot.metric, statements, reading)
+            conn.execute(statements.rebuild.encode(), {"target_id": snapshot.target_id})
+    except (RejectedError, psycopg.DataError, psycopg.IntegrityError) as error:
+        note = f"{lost}, and {contract(error)}: this snapshot is a baseline"
         note_event(conn, snapshot.target_id, "baseline", f"{name}: {note}")
         return False, note
     note = f"{lost}, and rebuilt from the state folder"
     note_event(conn, snapshot.target_id, "rebuilt", f"{name}: {note}")
     return True, note
+
+
+def _other_server(state: dict[str, Any], server: Server | None) -> str:
+    """That the counters are another server's, and how it is known; empty when they are not."""
+    if server is None:
+        return ""
+    if state["system_identifier"] != server.system_identifier:
+        return "another server answers (system_identifier)"
+    started, before = server.postmaster_start_time, state["postmaster_start_time"]
+    # A restart lies after the last snapshot. A start before it that is not the one known is another host's:
+    # a standby that took over, an address that moved.
+    if before is not None and started != before and started <= (state["snapshot_target_time"] or state["snapshot_ts"]):
+        return "another host of the same cluster answers (it started before the last snapshot)"
+    return ""
 
 
 def _one(conn: psycopg.Connection[Any], sql: str, params: dict[str, Any] | None = None) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from psycopg import errors as pg
 from psycopg.rows import dict_row
 
 from sbpgmon.errors import SbpgmonError, SchemaGoneError, StoreError, StoreRefusedError
+from sbpgmon.sources.deadline import deadline
 from sbpgmon.sources.session import connect_kwargs, connection_help, explain, parse_dsn
 from sbpgmon.store.schema import SCHEMA
 
@@ -23,6 +24,7 @@ _LOCAL = {
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
 }
+DEADLINE_SECONDS = 120.0  # of one transaction, on the client's side; a statement's own limit is shorter
 GONE = f"The schema {SCHEMA} is not in the store."
 GONE_WAY_OUT = "If it was removed on purpose, nothing is to be done; else run `sbpgmon init`."
 
@@ -58,10 +60,32 @@ class StoreConnection:
     def transaction(self, **settings: str) -> Iterator[psycopg.Connection[Any]]:
         """A transaction with limits that end with it: all of it is there, or nothing."""
         conn = self.raw
-        with translated(), conn.transaction():
+        with self._translated(conn), conn.transaction():
             calls = ", ".join(f"set_config('{k}', '{v}', true)" for k, v in (_LOCAL | settings).items())
             conn.execute(f"SELECT {calls}".encode())
             yield conn
+
+    @contextlib.contextmanager
+    def _translated(self, conn: psycopg.Connection[Any]) -> Iterator[None]:
+        """translated(), and two things that only the connection knows: that it hung, that the schema is there."""
+        with deadline(conn, DEADLINE_SECONDS) as expired:
+            try:
+                with translated():
+                    yield
+            except SchemaGoneError as error:
+                if conn.closed or not self._has_schema(conn):
+                    raise
+                raise StoreError(f"A table of {SCHEMA} is missing: {error.what}", "Run `sbpgmon init`.") from None
+            except StoreError as error:
+                if not expired.is_set():
+                    raise
+                raise StoreError(
+                    f"The store: no answer within {DEADLINE_SECONDS:g} s.", "See whether the server hangs."
+                ) from error
+
+    def _has_schema(self, conn: psycopg.Connection[Any]) -> bool:
+        with translated():
+            return conn.execute("SELECT FROM pg_namespace WHERE nspname = %s", (SCHEMA,)).rowcount > 0
 
     def query(self, sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> list[dict[str, Any]]:
         """Rows as dictionaries, read in a read-only transaction."""
@@ -70,6 +94,29 @@ class StoreConnection:
             conn.cursor(row_factory=dict_row) as cursor,
         ):
             return cursor.execute(sql.encode(), params).fetchall()
+
+
+# What the store as a whole suffers from; anything else is the fault of one reading.
+_OF_THE_STORE = (
+    pg.AdminShutdown,
+    pg.CannotConnectNow,
+    pg.CrashShutdown,
+    pg.DeadlockDetected,
+    pg.DiskFull,
+    pg.InsufficientPrivilege,
+    pg.InvalidSchemaName,
+    pg.LockNotAvailable,
+    pg.OutOfMemory,
+    pg.ReadOnlySqlTransaction,
+    pg.SerializationFailure,
+    pg.TooManyConnections,
+    pg.UndefinedTable,
+)
+
+
+def concerns_store(error: psycopg.Error, conn: psycopg.Connection[Any]) -> bool:
+    """Whether an error is the store's, so that everything has to wait, or one reading's."""
+    return conn.closed or conn.broken or isinstance(error, _OF_THE_STORE)
 
 
 @contextlib.contextmanager

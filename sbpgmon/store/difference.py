@@ -81,7 +81,7 @@ def statements_for(
             add_series=add_series, add_fresh=None, drop_absent=None, gauges=stored, attributes=attributes, rebuild=None,
         )  # fmt: skip
     fresh = (
-        f"SELECT x.series_id, s.* FROM {names.staging} AS s JOIN {names.series} AS x ON {by_hash}\n"
+        f"SELECT x.series_id, x.first_seen, s.* FROM {names.staging} AS s JOIN {names.series} AS x ON {by_hash}\n"
         f"WHERE NOT EXISTS (SELECT FROM {names.last} AS l WHERE l.series_id = x.series_id)"
     )
     held = (*metric.keys, *counters, *resets)
@@ -173,7 +173,9 @@ def _add_fresh(
     values += "".join(f", {quote(c.name)}" for c in gauges)
     # A first snapshot is a baseline: a row for each of its series would say nothing but that.
     where = "" if gauges else "\nWHERE NOT %(baseline)s"
-    known = f"(%(counts)s OR {_since(resets, '')})" + (
+    # Where absence says nothing, a series that was there before may have gone on counting while it was not seen.
+    began = "%(counts)s" if metric.missing == "zero" else "(%(counts)s AND first_seen = %(ts)s)"
+    known = f"({began} OR {_since(resets, '')})" + (
         f" AND NOT (false{_nulls(metric, asked, '', '')})" if metric.nulls == "unknown" else ""
     )
     return (

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.config import Settings
-from sbpgmon.errors import QueryFileError, SchemaGoneError, SchemaMismatchError, StoreError, StoreRefusedError
+from sbpgmon.errors import (
+    LeaseTakenError,
+    QueryFileError,
+    SchemaGoneError,
+    SchemaMismatchError,
+    StoreError,
+    StoreRefusedError,
+)
 from sbpgmon.logs import LOGGER
 from sbpgmon.model import TargetPoll, WriteResult
 from sbpgmon.store import lease
@@ -16,7 +23,7 @@ from sbpgmon.store.connection import StoreConnection
 from sbpgmon.store.preflight import publications
 from sbpgmon.store.spool import Spool, load, state_folder
 from sbpgmon.store.state import last_slots
-from sbpgmon.store.sync import out_of_date, sync
+from sbpgmon.store.sync import add_new, out_of_date, unusable
 from sbpgmon.store.texts import wanted_texts
 from sbpgmon.store.version import check
 from sbpgmon.store.writer import Writer
@@ -34,9 +41,9 @@ class Gate:
         self._targets = [target.name for target in settings.targets]
         self._store = StoreConnection(settings.store_dsn, settings.agent.connect_timeout)
         self.spool = Spool(state_folder(settings), settings.agent.spool_bytes)
-        self._writer = Writer(self._store, catalog, self.spool)
         self._holder = lease.new_holder()
-        self._states = {name: self.spool.state(name) for name in self._targets}
+        self._writer = Writer(self._store, catalog, self.spool, self._holder)
+        self._slots = {name: self.spool.slots(name) for name in self._targets}
         self._texts_read: dict[str, datetime | None] = {}
         self._is_open = False
         self._retry_at = 0.0
@@ -44,6 +51,8 @@ class Gate:
         self._retry_seconds = _RETRY_SECONDS[0]
         self._renewed_at = 0.0
         self.held: dict[str, str] = {}
+        self.on_progress: Callable[[], None] = lambda: None  # called while a long replay goes on
+        self.unusable: set[str] = set()  # metrics whose tables have other columns
         self.problems: list[QueryFileError] = []  # derived views that the store refused
 
     def open(self) -> None:
@@ -65,21 +74,21 @@ class Gate:
             if any(stale):
                 with self._store.transaction(statement_timeout="10min") as conn:
                     self.problems.clear()
-                    for line in sync(conn, self._catalog, self._settings.store.readers, self.problems):
+                    for line in add_new(conn, self._catalog, self._settings.store.readers, self.problems):
                         LOGGER.info("store: %s", line)
             self._writer.forget()
             self.renew()
             self._replay()
             with self._store.transaction() as conn:
                 stored = last_slots(conn, self._targets)
+                self.unusable = unusable(conn, self._catalog)
         except FATAL:
             raise
         except StoreError as error:
             self._away(error)
             raise
         # The store knows better than the folder, which may be of another schema.
-        for name in self._targets:
-            self._states[name]["slots"] = stored.get(name, {})
+        self._slots = {name: stored.get(name, {}) for name in self._targets}
         self._is_open = True
         self._retry_seconds = _RETRY_SECONDS[0]
 
@@ -93,29 +102,32 @@ class Gate:
         self._renewed_at = time.monotonic()
 
     def keep_alive(self) -> None:
-        """Called often: renews the leases in time, obeys the stop flag. Raises what open() raises."""
-        if not self._is_open:
-            return
+        """Called often: obeys the stop flag, renews the leases in time, looks for a store that was away.
+
+        Raises what open() raises.
+        """
+        self._ensure_open()
         try:
             with self._store.transaction() as conn:
                 lease.refuse_stopped(conn)
-            if time.monotonic() - self._renewed_at > self._settings.agent.lease / 3:
-                self.renew()
+            before = self.held
+            self._renew_in_time()
+            if before.keys() - self.held.keys():
+                # Another agent's targets are ours now: what waits of them comes first.
+                self._replay()
         except FATAL:
             raise
         except StoreError as error:
             self._away(error)
             raise
 
+    def _renew_in_time(self) -> None:
+        if time.monotonic() - self._renewed_at > self._settings.agent.lease / 3:
+            self.renew()
+
     def last_slots(self, target: str) -> dict[str, int]:
         """Metric -> slot of its last snapshot, as the store or the state folder has it."""
-        slots: dict[str, int] = self._states[target]["slots"]
-        return slots
-
-    def described(self, target: str) -> dict[str, Any]:
-        """What was held against its header on this target before; the reader adds to it."""
-        known: dict[str, Any] = self._states[target]["described"]
-        return known
+        return self._slots[target]
 
     def wanted_texts(self, target: str) -> list[int]:
         """The queryids whose text is to be fetched now: none while the last fetch is recent."""
@@ -136,16 +148,18 @@ class Gate:
 
     def write(self, poll: TargetPoll) -> WriteResult:
         """Stores a poll, after those that wait. Spools it and raises StoreError when the store is away."""
-        state = self._states[poll.target]
         try:
             try:
                 self._ensure_open()
             finally:
-                state["slots"] |= {reading.metric: reading.slot for reading in poll.readings}
-                self.spool.keep_state(poll.target, state)
+                self._slots[poll.target] |= {reading.metric: reading.slot for reading in poll.readings}
+                self.spool.keep_slots(poll.target, self._slots[poll.target])
             return self._writer.write(poll)
         except FATAL:
             raise
+        except LeaseTakenError as error:
+            self.held = self.held | {poll.target: error.what}
+            return WriteResult(notes=[("", error.what)])
         except StoreError as error:
             if self._is_open:
                 self._away(error)  # else it was told already, and must not put off the next attempt
@@ -161,7 +175,7 @@ class Gate:
 
     def release(self) -> None:
         """Gives the leases up, so that another agent need not wait for their end."""
-        if self._is_open:
+        if self._renewed_at:
             try:
                 with self._store.transaction() as conn:
                     lease.release(conn, self._holder)
@@ -190,8 +204,14 @@ class Gate:
                 continue
             if poll.target in self.held:
                 continue
-            result = self._writer.write(poll, is_replay=True)
+            self.on_progress()
+            try:
+                result = self._writer.write(poll, is_replay=True)
+            except LeaseTakenError as error:
+                self.held = self.held | {poll.target: error.what}
+                continue
             for metric, note in (*result.failures, *result.notes):
                 LOGGER.warning("spool: %s", note, extra={"target": poll.target, "metric": metric})
             path.unlink()
+            self._renew_in_time()
             LOGGER.info("spool: replayed %s", path.name, extra={"target": poll.target})

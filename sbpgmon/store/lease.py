@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from sbpgmon.errors import SchemaGoneError
+from sbpgmon.errors import LeaseTakenError, SchemaGoneError
 from sbpgmon.store.schema import SCHEMA
 
 
@@ -35,7 +35,7 @@ def take(conn: psycopg.Connection[Any], ids: Sequence[int], holder: str, seconds
     conn.execute(
         f"INSERT INTO {SCHEMA}.lease (target_id, holder, expires_at) "
         f"SELECT i, %(holder)s, clock_timestamp() + make_interval(secs => %(seconds)s) "
-        f"FROM unnest(%(ids)s::int[]) AS i "
+        f"FROM unnest(%(ids)s::int[]) AS i ORDER BY i "
         f"ON CONFLICT (target_id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at "
         f"WHERE {SCHEMA}.lease.holder = excluded.holder OR {SCHEMA}.lease.expires_at < clock_timestamp()".encode(),
         {"ids": list(ids), "holder": holder, "seconds": seconds},
@@ -45,6 +45,18 @@ def take(conn: psycopg.Connection[Any], ids: Sequence[int], holder: str, seconds
         (list(ids), holder),
     )
     return dict(rows.fetchall())
+
+
+def refuse_taken(conn: psycopg.Connection[Any], target_id: int, target: str, holder: str) -> None:
+    """Locks the lease for this transaction; raises LeaseTakenError when another agent has it by now."""
+    row = conn.execute(
+        f"SELECT holder, expires_at > clock_timestamp() FROM {SCHEMA}.lease WHERE target_id = %s FOR UPDATE".encode(),
+        (target_id,),
+    ).fetchone()
+    if row is not None and row[0] != holder and row[1]:
+        raise LeaseTakenError(
+            f"Another agent polls {target} by now: {row[0]}.", "This one was away for longer than its lease."
+        )
 
 
 def release(conn: psycopg.Connection[Any], holder: str) -> None:

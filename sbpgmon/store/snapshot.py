@@ -30,18 +30,17 @@ class Snapshot:
     @property
     def skew_seconds(self) -> float | None:
         """The target's clock less the agent's."""
-        if self.reading.target_time is None:
-            return None
-        return (self.reading.target_time - self.reading.agent_time).total_seconds()
+        return _skew_seconds(self.reading)
 
     @property
     def ts(self) -> datetime:
         """The target's clock where it lies near the agent's, else the agent's."""
-        skew = self.skew_seconds
-        if skew is None or abs(skew) > MAX_SKEW_SECONDS:
-            return self.reading.agent_time
-        assert self.reading.target_time is not None
-        return self.reading.target_time
+        return time_of(self.reading)
+
+    @property
+    def is_by_target(self) -> bool:
+        """Whether `ts` is the target's clock."""
+        return self.reading.target_time is not None and self.ts == self.reading.target_time
 
     @property
     def lacking(self) -> set[str]:
@@ -58,3 +57,15 @@ class Snapshot:
     @property
     def is_ok(self) -> bool:
         return self.reading.status is Status.OK
+
+
+def time_of(reading: Reading) -> datetime:
+    """A reading's time: the target's clock where it lies near the agent's, else the agent's."""
+    skew = _skew_seconds(reading)
+    if reading.target_time is None or skew is None or abs(skew) > MAX_SKEW_SECONDS:
+        return reading.agent_time
+    return reading.target_time
+
+
+def _skew_seconds(reading: Reading) -> float | None:
+    return None if reading.target_time is None else (reading.target_time - reading.agent_time).total_seconds()

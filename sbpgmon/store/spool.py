@@ -19,12 +19,12 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 
 from sbpgmon.config import Settings
-from sbpgmon.errors import ConfigError, LeaseTakenError
+from sbpgmon.errors import ConfigError, LeaseTakenError, StoreError
+from sbpgmon.logs import LOGGER
 from sbpgmon.model import Reading, Server, StatementText, Status, TargetPoll
 from sbpgmon.sources.session import parse_dsn
 
@@ -67,7 +67,15 @@ class Spool:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """One agent uses the folder at a time; raises LeaseTakenError when another does."""
-        with (self.folder / "lock").open("w") as file:
+        path = self.folder / "lock"
+        try:
+            file = path.open("w")
+        except OSError as error:
+            raise ConfigError(
+                f"{path} cannot be written: {error.strerror}.",
+                "It may belong to another user, who ran sbpgmon here: chown the folder, or set state_dir.",
+            ) from None
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -84,11 +92,18 @@ class Spool:
         return sorted((self.folder / "spool").glob("*.poll"))
 
     def put(self, poll: TargetPoll) -> list[str]:
-        """Keeps a poll for later. Returns what had to be dropped for want of room, oldest first.
+        """Keeps a poll for later. Returns what had to be dropped for want of room, oldest first. Raises StoreError.
 
         Counters lose nothing by it but resolution: the next difference spans the gap.
         """
-        _write(self.folder / "spool" / f"{time.time_ns():020d}-{poll.target}.poll", dump(poll))
+        try:
+            _write(self.folder / "spool" / f"{time.time_ns():020d}-{poll.target}.poll", dump(poll))
+        except OSError as error:
+            raise StoreError(
+                f"Neither the store nor the state folder {self.folder} takes the readings of {poll.target}: "
+                f"{error.strerror}. They are lost.",
+                "Make room for one of the two.",
+            ) from None
         dropped = []
         files = self.waiting()
         size = sum(file.stat().st_size for file in files)
@@ -105,8 +120,9 @@ class Spool:
     def keep_last(self, target: str, reading: Reading, snapshot_id: int) -> None:
         """Keeps a reading as the one that M_last holds; called once the store has committed it."""
         folder = self.folder / "last" / target
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _write(folder / f"{reading.metric}.poll", dump(TargetPoll(target, None, (reading,)), snapshot_id))
+        with self._unharmed():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            _write(folder / f"{reading.metric}.poll", dump(TargetPoll(target, None, (reading,)), snapshot_id))
 
     def last(self, target: str, metric: str, snapshot_id: int) -> Reading | None:
         """The reading of that very snapshot, or None when the folder holds another one or none."""
@@ -119,17 +135,26 @@ class Spool:
 
     # What ran last
 
-    def state(self, target: str) -> dict[str, Any]:
-        """`{"slots": {metric: slot}, "described": {metric: {"digest", "columns"}}}`; empty when there is none."""
+    def slots(self, target: str) -> dict[str, int]:
+        """Metric -> slot of its last snapshot; empty when nothing is known."""
         try:
             value = json.loads((self.folder / "state" / f"{target}.json").read_text())
-        except (OSError, ValueError):
-            value = None
-        held = value if isinstance(value, dict) else {}
-        return {key: part if isinstance(part := held.get(key), dict) else {} for key in ("slots", "described")}
+            slots = value["slots"]
+            return {str(metric): int(slot) for metric, slot in slots.items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return {}
 
-    def keep_state(self, target: str, state: dict[str, Any]) -> None:
-        _write(self.folder / "state" / f"{target}.json", json.dumps(state).encode())
+    def keep_slots(self, target: str, slots: dict[str, int]) -> None:
+        """Keeps them for the next start; that they cannot be kept stops nothing."""
+        with self._unharmed():
+            _write(self.folder / "state" / f"{target}.json", json.dumps({"slots": slots}).encode())
+
+    @contextlib.contextmanager
+    def _unharmed(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            LOGGER.warning("the state folder %s cannot be written: %s", self.folder, error.strerror)
 
 
 def dump(poll: TargetPoll, snapshot_id: int | None = None) -> bytes:
@@ -168,6 +193,7 @@ def load(data: bytes) -> tuple[TargetPoll, int | None]:
             server |= {
                 "postmaster_start_time": _time(server["postmaster_start_time"]),
                 "checkpointer_start_time": _time(server["checkpointer_start_time"]),
+                "roles": frozenset(server["roles"]),
                 "extensions": {k: (s, tuple(v)) for k, (s, v) in server["extensions"].items()},
                 "writable": tuple(server["writable"]),
             }
@@ -188,6 +214,8 @@ def load(data: bytes) -> tuple[TargetPoll, int | None]:
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, frozenset):
+        return sorted(value)
     raise TypeError(f"{type(value)} in a poll")
 
 

@@ -54,6 +54,7 @@ def keep_state(snapshot: Snapshot) -> None:
             "snapshot_id": snapshot.snapshot_id,
             "snapshot_ts": ts,
             "snapshot_target_time": reading.target_time,
+            "snapshot_agent_time": reading.agent_time,
             "snapshot_rows": reading.rows,
             "snapshot_duration_seconds": reading.duration_seconds,
             "lacks": Jsonb(_lacks(snapshot)),

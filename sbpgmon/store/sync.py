@@ -144,9 +144,11 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
         _run(conn, ddl.retire_metric(metric, old, tier, version, _partitions(conn, f"{metric.name}_{tier}")))
         _run(conn, ddl.create_metric(metric))
         # Numbers of series are never used twice: texts hang on them.
+        series = ddl.names_of(metric).series
+        retired = f"{SCHEMA}.{ddl.quote(f'{metric.name}_v{version}_series')}"
         conn.execute(
-            f"SELECT setval(pg_get_serial_sequence('{ddl.names_of(metric).series}', 'series_id'), "
-            f"(SELECT coalesce(max(series_id), 0) + 1 FROM {SCHEMA}.{ddl.quote(f'{metric.name}_v{version}_series')}))".encode()
+            f"SELECT setval(pg_get_serial_sequence('{series}', 'series_id'), "
+            f"(SELECT coalesce(max(series_id), 0) + 1 FROM {retired}))".encode()
         )
         # Its history begins anew; the old one goes on under its old name, and what it lacked is still to be told.
         conn.execute(

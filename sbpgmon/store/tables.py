@@ -92,6 +92,7 @@ metric_state = Table(
     Column("snapshot_id", BigInteger, comment="Last good snapshot: what M_last holds"),
     Column("snapshot_ts", _TIME, comment="Time of the last good snapshot"),
     Column("snapshot_target_time", _TIME, comment="The same by the target's clock"),
+    Column("snapshot_agent_time", _TIME, comment="The same by the agent's clock"),
     Column("snapshot_rows", Integer, comment="Rows of the last good snapshot"),
     Column("snapshot_duration_seconds", REAL, comment="Time that the last good snapshot took"),
     Column("postmaster_start_time", _TIME, comment="At the last good snapshot: a change makes a reset possible"),

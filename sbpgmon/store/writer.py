@@ -10,24 +10,27 @@ import psycopg
 
 from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.model import Reading, Status, TargetPoll, WriteResult
+from sbpgmon.sources.session import explain
 from sbpgmon.store import lease
 from sbpgmon.store.apply import Applied, RejectedError, apply, contract
-from sbpgmon.store.connection import StoreConnection
+from sbpgmon.store.connection import StoreConnection, concerns_store
 from sbpgmon.store.partitions import ensure_partitions, wanted
 from sbpgmon.store.schema import SCHEMA
-from sbpgmon.store.snapshot import Snapshot
+from sbpgmon.store.snapshot import Snapshot, time_of
 from sbpgmon.store.spool import Spool
 from sbpgmon.store.state import ERROR_CHARACTERS, keep_state, note_server, read_states
+from sbpgmon.store.sync import is_stored
 from sbpgmon.store.texts import write_texts
 
 
 class Writer:
     """Writes polls through one connection."""
 
-    def __init__(self, store: StoreConnection, catalog: Catalog, spool: Spool) -> None:
+    def __init__(self, store: StoreConnection, catalog: Catalog, spool: Spool, holder: str | None = None) -> None:
         self._store = store
         self._catalog = catalog
         self._spool = spool
+        self._holder = holder or lease.new_holder()
         self._metric_ids: dict[str, int] = {}
         self._target_ids: dict[str, int] = {}
         self._partitions: set[str] = set()
@@ -39,7 +42,10 @@ class Writer:
         self._partitions.clear()
 
     def write(self, poll: TargetPoll, *, is_replay: bool = False) -> WriteResult:
-        """Stores a poll in one transaction. Raises StoreError and its kin; the store is then as it was.
+        """Stores a poll in one transaction.
+
+        Raises StoreError and its kin, and LeaseTakenError when another agent polls the target by now; the store is
+        then as it was.
 
         One reading that breaks its contract is logged as failed, the others are stored. A replay that had been
         committed before it could be forgotten is not stored twice.
@@ -49,15 +55,18 @@ class Writer:
         with self._store.transaction() as conn:
             lease.refuse_stopped(conn)
             self._look_up(conn, poll.target)
-            self._make_room(conn, poll)
             target_id = self._target_ids[poll.target]
+            lease.refuse_taken(conn, target_id, poll.target, self._holder)
+            self._make_room(conn, poll)
             if poll.server is not None:
                 note_server(conn, target_id, poll.server)
             states = read_states(conn, target_id)
             for reading in poll.readings:
                 metric = self._catalog.metrics.get(reading.metric)
                 if metric is None or metric.name not in self._metric_ids:
-                    result.notes.append((reading.metric, "no longer in the catalog; the reading is dropped"))
+                    result.notes.append(
+                        (reading.metric, "not in the catalog, or its tables have other columns: the reading is dropped")
+                    )
                     continue
                 metric_id = self._metric_ids[metric.name]
                 state = states.get(metric_id)
@@ -71,7 +80,13 @@ class Writer:
                 if snapshot.is_ok and metric.counters:
                     kept.append(snapshot)
             if poll.texts_read:
-                write_texts(conn, target_id, poll.texts)
+                try:
+                    with conn.transaction():
+                        write_texts(conn, target_id, poll.texts)
+                except psycopg.Error as error:
+                    if concerns_store(error, conn):
+                        raise
+                    result.notes.append(("", f"statement texts: {explain(error)}"))
         for snapshot in kept:
             self._spool.keep_last(poll.target, snapshot.reading, snapshot.snapshot_id)
         return result
@@ -80,13 +95,16 @@ class Writer:
         if target not in self._target_ids:
             self._target_ids |= lease.target_ids(conn, [target])
         if not self._metric_ids:
-            rows = conn.execute(f"SELECT name, metric_id FROM {SCHEMA}.metric".encode())
-            self._metric_ids = dict(rows.fetchall())
+            for name, metric_id, signature in conn.execute(
+                f"SELECT name, metric_id, signature FROM {SCHEMA}.metric".encode()
+            ):
+                # Binary COPY matches by position and width alone: other columns are never tried.
+                if name in self._catalog.metrics and is_stored(signature, self._catalog.metrics[name]):
+                    self._metric_ids[name] = metric_id
 
     def _make_room(self, conn: psycopg.Connection[Any], poll: TargetPoll) -> None:
         metrics = [self._catalog.metrics[r.metric] for r in poll.readings if r.metric in self._catalog.metrics]
-        # By either clock, and a day ahead.
-        times = [t for r in poll.readings for t in (r.agent_time, r.target_time) if t is not None]
+        times = [time_of(reading) for reading in poll.readings]
         times += [time + timedelta(days=1) for time in times]
         needed = wanted(metrics, times).keys()
         if needed - self._partitions:
@@ -100,7 +118,9 @@ class Writer:
             try:
                 with snapshot.conn.transaction():
                     applied = apply(snapshot, self._spool)
-            except (psycopg.errors.DataError, psycopg.errors.IntegrityError, RejectedError) as error:
+            except (psycopg.Error, RejectedError) as error:
+                if isinstance(error, psycopg.Error) and concerns_store(error, snapshot.conn):
+                    raise
                 failed = replace(snapshot.reading, status=Status.ERROR, error=contract(error))
                 snapshot = replace(snapshot, reading=failed)
                 result.failures.append((snapshot.metric.name, failed.error))

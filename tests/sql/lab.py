@@ -78,7 +78,7 @@ class Lab:
 
     def __post_init__(self) -> None:
         self.store = StoreConnection(self.database.dsn(self.role))
-        self.writer = Writer(self.store, self.catalog, Spool(self.folder, 10**8))
+        self.writer = Writer(self.store, self.catalog, Spool(self.folder, 10**8), "lab")
 
     def another(self) -> Lab:
         """The same store with a fresh target."""

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.matrix
 COUNTED = """\
 -- Counters alone, with a reset of their own.
 -- interval: 60s
+-- missing: zero
 -- columns:
 --   name         key      text              name
 --   calls        counter  bigint            calls
@@ -79,7 +80,7 @@ OLD = """\
 select 1::integer as id, 1::bigint as calls, null::bigint as late, null::bigint as size
 """
 NEW = "-- From 18 on.\nselect 1::integer as id, 1::bigint as calls, 1::bigint as late, 1::bigint as size\n"
-RESTARTED = {"postmaster_start_time": at(-1000)}
+RESTARTED = {"postmaster_start_time": at(30)}
 
 
 @pytest.fixture(scope="module")
@@ -297,6 +298,14 @@ def test_another_server_is_a_baseline(lab: Lab) -> None:
     assert deltas(lab) == [(120, "a", 1, 0)]
 
 
+def test_another_host_of_the_same_cluster_is_a_baseline(lab: Lab) -> None:
+    """A standby that took over: it started before the last snapshot, and its counters are its own."""
+    lab.write("counted", [counted("a", 100)], 0, marks={"postmaster_start_time": at(-500)})
+    lab.write("counted", [counted("a", 9000)], 60, marks={"postmaster_start_time": at(-1000), "timeline": 2})
+    lab.write("counted", [counted("a", 9001)], 120, marks={"postmaster_start_time": at(-1000), "timeline": 2})
+    assert deltas(lab) == [(120, "a", 1, 0)]
+
+
 # Series that come and go
 
 
@@ -322,6 +331,14 @@ def test_an_absent_series_that_comes_back_is_new(lab: Lab) -> None:
         (lab.target,),
     ).fetchone()
     assert series == (2,)
+
+
+def test_where_absence_says_nothing_what_comes_back_is_a_baseline(lab: Lab) -> None:
+    lab.write("measured", [("a", 1, 100, "x"), ("b", 1, 1, "x")], 0)
+    lab.write("measured", [("b", 1, 1, "x")], 15)
+    lab.write("measured", [("a", 1, 130, "x"), ("b", 1, 1, "x"), ("c", 1, 5, "x")], 30)
+    found = deltas(lab, "measured", "name, count, quality")
+    assert found[-3:] == [(30, "a", None, UNKNOWN), (30, "b", 0, 0), (30, "c", 5, 0)]
 
 
 def test_one_comes_as_another_goes(lab: Lab) -> None:
@@ -538,9 +555,9 @@ def test_a_column_that_a_server_lacks_is_null_until_it_comes(lab: Lab) -> None:
 def test_a_column_that_goes_again_is_unknown_rather_than_wrong(lab: Lab) -> None:
     lab.write("versioned", [(1, 10, 5, 1)], 0)
     lab.write("versioned", [(1, 11, 6, 1)], 60)
-    lab.write("versioned", [(1, 12, None, None)], 120, lacks=("late", "size"), marks=RESTARTED)
-    lab.write("versioned", [(1, 13, 90, 1)], 180, marks=RESTARTED)
-    lab.write("versioned", [(1, 14, 91, 1)], 240, marks=RESTARTED)
+    lab.write("versioned", [(1, 12, None, None)], 120, lacks=("late", "size"), marks={"postmaster_start_time": at(90)})
+    lab.write("versioned", [(1, 13, 90, 1)], 180, marks={"postmaster_start_time": at(90)})
+    lab.write("versioned", [(1, 14, 91, 1)], 240, marks={"postmaster_start_time": at(90)})
     rows = deltas(lab, "versioned", "calls, late")
     assert [late for _, _, late in rows][2:] == [None, None, 1]
     assert rows[1][2] in (None, 1)

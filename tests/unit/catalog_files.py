@@ -60,7 +60,7 @@ def server(major: int = 18, **changes: Any) -> Server:
         "role": "reader",
         "is_superuser": False,
         "is_standby": False,
-        "has_pg_monitor": True,
+        "roles": frozenset({"pg_monitor"}),
         "encoding": "UTF8",
         "system_identifier": 7_000_000_000_000_000_000,
         "timeline": 1,

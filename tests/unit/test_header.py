@@ -85,7 +85,7 @@ def test_a_word_with_a_colon_is_prose_only_above_the_keys(write: Write) -> None:
         ("missing: unknown", "scope: cluster", 6, "`scope: cluster` is not one of instance, database"),
         ("missing: unknown", "role: replica", 6, "`role: replica` is not one of any, primary, standby"),
         ("missing: unknown", "requires: extension x one", 6, "'one' is not an extension's version"),
-        ("missing: unknown", "requires: pg_monitor or so", 6, "'pg_monitor or so' is neither a role nor"),
+        ("missing: unknown", "requires: pg_monitor or so", 6, "'pg_monitor or so' is neither a predefined role"),
         ("missing: unknown", "prose again", 6, "'prose again' is neither a key nor a column"),
         ("--   wal_records  counter  bigint  records generated\n", "", 8, "`columns:` lists no column"),
         ("select 1::bigint as wal_records\n", "", 9, "there is no query below the header"),
