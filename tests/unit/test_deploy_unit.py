@@ -17,6 +17,7 @@ from sbpgmon.cli.main import cli
 from sbpgmon.errors import ConfigError, SbpgmonError
 from sbpgmon.sources.session import parse_dsn
 from sbpgmon.store.apply import GAP_INTERVALS
+from sbpgmon.store.connection import DEADLINE_SECONDS
 from sbpgmon.store.gate import FATAL
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -72,8 +73,8 @@ def test_the_unit_speaks_the_protocol_that_the_agent_speaks() -> None:
     assert (unit["Type"], unit["NotifyAccess"]) == (["notify"], ["main"])
     assert "KillSignal" not in unit, "SIGTERM is what ends it well"
     assert unit["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
-    assert config.parse_seconds(unit["WatchdogSec"][0]) >= 2 * 60, "a statement on the store may take 60 s"
-    assert config.parse_seconds(unit["TimeoutStopSec"][0]) > config.Agent().deadline
+    assert config.parse_seconds(unit["WatchdogSec"][0]) > 2 * DEADLINE_SECONDS, "it is fed between two writes"
+    assert config.parse_seconds(unit["TimeoutStopSec"][0]) > config.Agent().deadline + DEADLINE_SECONDS
 
 
 @pytest.mark.parametrize(
