@@ -37,10 +37,13 @@ def parse_dsn(dsn: str, where: str) -> dict[str, Any]:
         ) from None
     hosts = str(parts.get("host") or "")
     is_split_wrongly = "@" in hosts.replace("@", "", 1) if hosts.startswith("@") else "@" in hosts
+    if "://" in dsn:
+        _, _, path = dsn.partition("://")[2].partition("?")[0].partition("/")
+        is_split_wrongly |= "@" in path
     if is_split_wrongly or not re.fullmatch(r"[\d,]*", str(parts.get("port") or "")):
-        # A password with '@', '/' or ':' in it: what is taken for the host or the port is a piece of it.
+        # A password with '@', '/' or ':' in it: what is taken for host, port or database is a piece of it.
         raise ConfigError(
-            f"The DSN of {where} does not parse: its host or port holds characters that no host or port has.",
+            f"The DSN of {where} does not parse: its host, port or database is none.",
             "Percent-encode special characters of a password in a URL (@ is %40, / is %2F), or take it to ~/.pgpass.",
         )
     return parts

@@ -11,7 +11,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from sbpgmon.demo.server import Cluster
-from tests.conftest import GivenServer, Server
+from tests.conftest import Database, GivenServer, Server
 from tests.integration.support import Site, fresh_database, make_template
 
 
@@ -32,6 +32,12 @@ def bare(cluster: Server, tmp_path: Path) -> Iterator[Site]:
     """The same without the schema and without pg_stat_statements."""
     with fresh_database(cluster) as database:
         yield Site(database, tmp_path / "bare")
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> Site:
+    """A configuration whose server does not exist: for what is wrong before anything is connected to."""
+    return Site(Database(GivenServer("host=/nowhere"), "nothing"), tmp_path / "offline")
 
 
 @pytest.fixture(scope="session")
