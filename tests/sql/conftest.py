@@ -14,6 +14,7 @@ from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.config import Settings, Target
 from sbpgmon.store.upgrade import init
 from tests.conftest import Database, Server
+from tests.sql.counters import counters_lab
 from tests.sql.lab import Lab, scratch
 
 EXTENSION_SCHEMA = 'Ext "1"'
@@ -80,3 +81,18 @@ def shipped(cluster: Server, grafana: str, tmp_path_factory: pytest.TempPathFact
         init(lab.store, lab.catalog, [grafana])
         yield lab
         lab.store.close()
+
+
+@pytest.fixture(scope="session")
+def counters(cluster: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A store with metrics of every shape."""
+    with counters_lab(cluster, tmp_path_factory.mktemp("counters")) as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(counters: Lab) -> Iterator[Lab]:
+    """The same with a target of the test's own."""
+    fresh = counters.another()
+    yield fresh
+    fresh.store.close()
