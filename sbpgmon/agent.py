@@ -13,6 +13,7 @@ from types import FrameType
 
 import schedule
 
+from sbpgmon import memory
 from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.collect.due import due_metrics
 from sbpgmon.collect.readers import Job, Readers
@@ -109,6 +110,7 @@ class Agent:
 
         for number, handler in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, hang_up)):
             signal.signal(number, handler)
+        memory.keep_small()
         systemd = Systemd()
         self._gate.on_progress = systemd.alive
         outcome = Outcome()
@@ -143,6 +145,8 @@ class Agent:
                     job = results.get(timeout=_IDLE_SECONDS)
                     busy.discard(job.target.name)
                     self._hand_over(job, outcome)
+                    if not busy:
+                        memory.give_back()
             systemd.send("STOPPING=1")
             LOGGER.info("stopped: %d snapshots were stored", outcome.snapshots)
 

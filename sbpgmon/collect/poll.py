@@ -39,14 +39,14 @@ def poll_target(
             continue
         readings.append(_read(session, item, settings, server, described))
     texts: list[StatementText] = []
-    error = ""
+    error, are_all = "", True
     is_wanted = bool(wanted_texts) and not session.is_broken and "pg_stat_statements" in server.extensions
     if is_wanted:
         try:
-            texts = read_texts(session, server, wanted_texts)
+            texts, are_all = read_texts(session, server, wanted_texts)
         except SbpgmonError as problem:
             error = f"statement texts: {problem}"
-    return TargetPoll(name, server, tuple(readings), tuple(texts), is_wanted, error)
+    return TargetPoll(name, server, tuple(readings), tuple(texts), is_wanted and are_all, error)
 
 
 def unreachable(target: str, due: Sequence[Due], error: SbpgmonError) -> TargetPoll:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from sbpgmon.model import Server, StatementText
 from sbpgmon.sources.session import Session
 
-MAX_BYTES = 8 * 1024 * 1024  # of texts in one poll; the rest comes with the next
+MAX_BYTES = 1024 * 1024  # of texts in one poll; the rest comes with the next
+MAX_STATEMENTS = 1000
 _TIMEOUT_SECONDS = 30.0
 
 # Statements whose constants PostgreSQL replaces by $1, $2, …; all others are utility statements.
@@ -58,11 +59,14 @@ def scrub(query: str) -> str:
     return _TOKEN.sub(replace, query)
 
 
-def read_texts(session: Session, server: Server, queryids: Sequence[int]) -> list[StatementText]:
-    """The texts of these statements, at most MAX_BYTES of them; raises TargetError."""
+def read_texts(session: Session, server: Server, queryids: Sequence[int]) -> tuple[list[StatementText], bool]:
+    """The texts of these statements, and whether these are all: a poll takes MAX_STATEMENTS and MAX_BYTES of them.
+
+    Raises TargetError.
+    """
     schema, _ = server.extensions["pg_stat_statements"]
     quoted = '"' + schema.replace('"', '""') + '"'
-    listed = ",".join(str(int(queryid)) for queryid in queryids)
+    listed = ",".join(str(int(queryid)) for queryid in queryids[:MAX_STATEMENTS])
     # As bytes: a SQL_ASCII database may hold what no encoding can read.
     encoding = "SQL_ASCII" if server.encoding == "SQL_ASCII" else "UTF8"
     sql = (
@@ -70,13 +74,12 @@ def read_texts(session: Session, server: Server, queryids: Sequence[int]) -> lis
         f"FROM {quoted}.pg_stat_statements(true) "
         f"WHERE queryid = ANY ('{{{listed}}}'::bigint[]) AND query IS NOT NULL"
     )
-    texts = []
+    texts: list[StatementText] = []
     size = 0
     with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
         for dbid, userid, queryid, toplevel, raw in cursor.stream(sql.encode()):
-            if size < MAX_BYTES:
-                size += len(raw)
-                texts.append(
-                    StatementText(dbid, userid, queryid, toplevel, scrub(bytes(raw).decode("utf-8", "replace")))
-                )
-    return texts
+            size += len(raw)
+            if size <= MAX_BYTES or not texts:
+                text = scrub(bytes(raw).decode("utf-8", "replace"))
+                texts.append(StatementText(dbid, userid, queryid, toplevel, text))
+    return texts, len(queryids) <= MAX_STATEMENTS and size <= MAX_BYTES

@@ -27,12 +27,14 @@ def wanted_texts(conn: psycopg.Connection[Any], target: str) -> tuple[datetime |
     return row[1], [queryid for (queryid,) in rows]
 
 
-def write_texts(conn: psycopg.Connection[Any], target_id: int, texts: Iterable[StatementText]) -> None:
-    """Stores texts that were read; each text once, each series once."""
-    conn.execute(
-        f"UPDATE {SCHEMA}.target SET texts_read_at = clock_timestamp() WHERE target_id = %s".encode(),
-        (target_id,),
-    )
+def write_texts(
+    conn: psycopg.Connection[Any], target_id: int, texts: Iterable[StatementText], *, are_all: bool
+) -> None:
+    """Stores texts that were read; each text once, each series once. Until they are all, more are wanted at once."""
+    if are_all:
+        conn.execute(
+            f"UPDATE {SCHEMA}.target SET texts_read_at = clock_timestamp() WHERE target_id = %s".encode(), (target_id,)
+        )
     rows = [(t.dbid, t.userid, t.queryid, t.toplevel, t.query.replace("\x00", "")) for t in texts]
     if not rows:
         return
