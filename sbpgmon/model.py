@@ -16,6 +16,7 @@ class Kind(StrEnum):
     GAUGE = "gauge"  # stored as read
     INFO = "info"  # stored when it changes
     RESET = "reset"  # when the row's counters were last reset
+    LOSS = "loss"  # the same in every row: when it moves, rows were dropped, or began anew
 
 
 class Status(StrEnum):
@@ -115,6 +116,7 @@ class Metric:
     timeout_seconds: float
     columns: tuple[Column, ...]
     variants: tuple[Variant, ...]
+    resets_are: str = "certain"  # what a reset column that moved says: certain or possible
 
     def of_kind(self, *kinds: Kind) -> tuple[Column, ...]:
         return tuple(c for c in self.columns if c.kind in kinds)
@@ -138,6 +140,10 @@ class Metric:
     @property
     def resets(self) -> tuple[Column, ...]:
         return self.of_kind(Kind.RESET)
+
+    @property
+    def losses(self) -> tuple[Column, ...]:
+        return self.of_kind(Kind.LOSS)
 
     @property
     def facts(self) -> tuple[Column, ...]:

@@ -172,6 +172,12 @@ def upgrade() -> None:
         sa.Column("timeline", sa.Integer(), nullable=True, comment="Changes with a promotion"),
         sa.Column("is_standby", sa.Boolean(), nullable=True, comment="Primary or standby"),
         sa.Column(
+            "losses",
+            sa.String(length=100),
+            nullable=True,
+            comment="Loss columns of the last good snapshot: a change means that rows were lost",
+        ),
+        sa.Column(
             "lacks",
             postgresql.JSONB(astext_type=sa.Text()),
             server_default=sa.text("'{}'"),

@@ -1,11 +1,13 @@
 -- Transactions, cache, tuples, temporary files, deadlocks and sessions of each database.
 --
 -- A row named (shared) stands for the objects that all databases share. checksum_failures is 0 also where data
--- checksums are off: `server` says whether they are on.
+-- checksums are off: `server` says whether they are on. stats_reset moves as well when a single table or function
+-- of the database is reset, which leaves these counters as they are.
 --
 -- interval: 15s
 -- scope: instance
 -- requires: pg_monitor
+-- resets: possible
 -- columns:
 --   datid                       key      oid               OID of the database, 0 for shared objects
 --   datname                     info     text              name of the database

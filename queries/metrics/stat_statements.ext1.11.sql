@@ -41,6 +41,8 @@ select
   nullif(s.jit_deform_time, 0) as jit_deform_time,
   null::bigint as parallel_workers_to_launch,
   null::bigint as parallel_workers_launched,
-  greatest(s.stats_since, i.stats_reset) as stats_since
+  s.stats_since,
+  i.stats_reset,
+  i.dealloc
 from @extschema:pg_stat_statements@.pg_stat_statements(false) as s
-cross join @extschema:pg_stat_statements@.pg_stat_statements_info as i
+left join @extschema:pg_stat_statements@.pg_stat_statements_info as i on true

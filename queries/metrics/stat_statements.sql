@@ -4,6 +4,9 @@
 -- writes temporary files and takes twenty times as long. Every entry is read (no LIMIT), since an entry that is
 -- missing would look like one that was evicted. Zeros are sent as NULL, which costs half the time on the server.
 --
+-- LEFT JOIN and not CROSS JOIN: the counts of evictions and resets are then read after the entries, so that no
+-- eviction that the entries show is missed.
+--
 -- interval: 60s
 -- scope: instance
 -- role: any
@@ -54,6 +57,8 @@
 --   parallel_workers_to_launch  counter  bigint            parallel workers planned to be launched
 --   parallel_workers_launched   counter  bigint            parallel workers launched
 --   stats_since                 reset    timestamptz       when these counters began: the entry's own start (17 on), or the last reset of all
+--   stats_reset                 loss     timestamptz       when all entries were last reset
+--   dealloc                     loss     bigint            times entries were evicted because there were too many
 select
   s.dbid,
   s.userid,
@@ -96,6 +101,8 @@ select
   null::double precision as jit_deform_time,
   null::bigint as parallel_workers_to_launch,
   null::bigint as parallel_workers_launched,
-  i.stats_reset as stats_since
+  i.stats_reset as stats_since,
+  i.stats_reset,
+  i.dealloc
 from @extschema:pg_stat_statements@.pg_stat_statements(false) as s
-cross join @extschema:pg_stat_statements@.pg_stat_statements_info as i
+left join @extschema:pg_stat_statements@.pg_stat_statements_info as i on true

@@ -13,7 +13,7 @@ from sbpgmon.config import parse_seconds
 from sbpgmon.errors import QueryFileError
 from sbpgmon.model import TYPES, Column, Kind, Metric, Requirement, Variant
 
-KEYS = frozenset(["interval", "scope", "role", "requires", "missing", "nulls", "timeout", "columns"])
+KEYS = frozenset(["interval", "scope", "role", "requires", "missing", "nulls", "resets", "timeout", "columns"])
 _FILE = re.compile(r"^(?P<name>[^.]+)(?:\.(?:pg(?P<major>\d{2})|ext(?P<extension>\d+(?:\.\d+)*)))?\.sql$")
 _COLUMN = re.compile(r"^(\S+)\s+(\S+)\s+(double precision|\S+)(?:\s+(.*?))?(?:\s*\[([^\]]+)\])?$")
 _EXTSCHEMA = re.compile(r"@extschema:(\w+)@")
@@ -29,6 +29,7 @@ _CHOICES = {
     "role": ("any", "primary", "standby"),
     "missing": ("unknown", "zero"),
     "nulls": ("unknown", "zero"),
+    "resets": ("certain", "possible"),
 }
 _TYPES_OF = {
     Kind.KEY: {"text", "smallint", "integer", "bigint", "boolean", "oid"},
@@ -36,6 +37,7 @@ _TYPES_OF = {
     Kind.GAUGE: {"smallint", "integer", "bigint", "numeric", "real", "double precision"},
     Kind.INFO: set(TYPES),
     Kind.RESET: {"timestamptz"},
+    Kind.LOSS: {"bigint", "timestamptz"},
 }
 
 
@@ -92,6 +94,7 @@ def parse_metric(paths: Iterable[Path]) -> Metric:
         timeout_seconds=_seconds(first, *first.value("timeout", "5s")),
         columns=columns,
         variants=variants,
+        resets_are=_choice(first, "resets", "certain"),
     )
 
 
@@ -129,7 +132,7 @@ def _with_lacks(
             raise header.fail(line, f"{match[0]} needs `requires: extension {match[1]}`")
     lacks = frozenset(_LACKS.findall(code)) & {c.name for c in columns}
     for column in columns:
-        if column.name in lacks and column.kind in (Kind.KEY, Kind.RESET):
+        if column.name in lacks and column.kind in (Kind.KEY, Kind.RESET, Kind.LOSS):
             raise header.fail(1, f"the {column.kind} column {column.name} is a constant NULL")
     return Variant(variant.path, header.sql, variant.major, variant.extension_version, lacks)
 

@@ -34,6 +34,7 @@ class Applied:
     quality: int = 0
     interval_seconds: float | None = None
     note: str = ""
+    losses: str | None = None  # what the loss columns held
 
 
 def apply(snapshot: Snapshot, spool: Spool) -> Applied:
@@ -57,21 +58,26 @@ def apply(snapshot: Snapshot, spool: Spool) -> Applied:
     restarted = bool(metric.counters) and before is not None and is_restarted(before, snapshot.server)
     params: dict[str, Any] = {"target_id": snapshot.target_id, "ts": ts, "gap": gap}
     _copy_in(snapshot.conn, metric, statements, reading)
+    is_lossy = restarted
+    losses: str | None = None
     if metric.counters:
+        losses = _one(snapshot.conn, statements.losses)[0] if statements.losses else None
         params |= {
             "since": (before["snapshot_target_time"] or before["snapshot_ts"]) if before is not None else None,
             "restarted": restarted,
+            "lost": before is not None and losses != before["losses"],
             "counts": before is not None,
             "baseline": before is None,
         }
-        facts = _apply_counters(snapshot, statements, params, before)
+        facts, has_resets = _apply_counters(snapshot, statements, params, before)
+        is_lossy = restarted or has_resets or bool(params["lost"])
     else:
         snapshot.conn.execute(statements.add_series.encode(), params)
         facts = _one(snapshot.conn, statements.gauges, params)[0] if statements.gauges else 0
     if statements.attributes:
         snapshot.conn.execute(statements.attributes.encode(), params)
-    quality = gap | (PARTIAL if restarted else 0) | (UNKNOWN if metric.counters and before is None else 0)
-    return Applied(facts, quality, interval, note)
+    quality = gap | (PARTIAL if is_lossy else 0) | (UNKNOWN if metric.counters and before is None else 0)
+    return Applied(facts, quality, interval, note, losses)
 
 
 def _interval_seconds(snapshot: Snapshot, before: dict[str, Any]) -> float:
@@ -132,12 +138,13 @@ def _copy_in(conn: psycopg.Connection[Any], metric: Metric, statements: Statemen
 
 def _apply_counters(
     snapshot: Snapshot, statements: Statements, params: dict[str, Any], before: dict[str, Any] | None
-) -> int:
+) -> tuple[int, bool]:
+    """How many facts were stored, and whether a series was reset or is gone: what it did is not known in full."""
     assert statements.difference is not None
     assert statements.add_fresh is not None
     assert statements.drop_absent is not None
     conn = snapshot.conn
-    fresh, doubles, stored = _one(conn, statements.difference, params)
+    fresh, doubles, stored, reset = _one(conn, statements.difference, params)
     # What did not change was not looked at: a row too many is a double as well.
     known, held = snapshot.reading.rows - fresh, before["snapshot_rows"] if before is not None else 0
     if doubles or known > held:
@@ -153,7 +160,7 @@ def _apply_counters(
         "ON CONFLICT (target_id, metric_id) DO UPDATE SET snapshot_id = excluded.snapshot_id".encode(),
         (snapshot.target_id, snapshot.metric_id, snapshot.snapshot_id),
     )
-    return int(stored)
+    return int(stored), bool(reset) or known < held
 
 
 def _ensure_last(snapshot: Snapshot, spool: Spool) -> tuple[bool, str]:

@@ -1,14 +1,18 @@
 """The set-based SQL that turns a reading in staging into facts: one generator, for every metric.
 
 Parameters: target_id, ts, since (the target's clock at the last good snapshot, or NULL), restarted (a new
-postmaster start, crash recovery, timeline or role: a reset is possible), counts (series that are new began after
-the last good snapshot), baseline (there is no last good snapshot), gap (the GAP bit or 0).
+postmaster start, crash recovery, timeline or role: a reset is possible), lost (a loss column moved: the server
+dropped rows, or all of them), counts (series that are new began after the last good snapshot), baseline (there is
+no last good snapshot), gap (the GAP bit or 0).
 
 The rules are those of section 7 of the design:
 - a reset is certain when the row's reset column moved or a counter fell; the delta is then what has been counted
   since, PARTIAL, when the reset is known to lie within the interval; else it is UNKNOWN;
-- a possible reset (`restarted`) leaves an ordinary difference, PARTIAL;
-- a new series counts in full when it is known to have begun within the interval; else it is UNKNOWN.
+- a possible reset (`restarted`; a reset column that moved, where the metric says `resets: possible`) leaves an
+  ordinary difference, PARTIAL, and so do losses, except in a row that began later than the last loss of all and whose
+  reset column is where it was;
+- a new series counts in full when it is known to have begun within the interval; else it is UNKNOWN. It is PARTIAL
+  when it may have begun, been lost and begun once more.
 """
 
 from __future__ import annotations
@@ -28,13 +32,14 @@ class Statements:
 
     copy: str  # bytes -> staging
     doubles: str | None  # rows whose keys another row has too
-    difference: str | None  # known series: returns fresh, doubles, stored
+    difference: str | None  # known series: returns fresh, doubles, stored, reset
     add_series: str  # identities that are new
     add_fresh: str | None  # last counters and facts of series that are new: returns stored
     drop_absent: str | None  # series that are gone are new when they come back
     gauges: str | None  # facts of a metric without counters: returns stored
     attributes: str | None  # info columns that changed
     rebuild: str | None  # staging -> last counters, nothing else: after a crash of the store
+    losses: str | None  # the loss columns, as one text
 
 
 def statements_for(
@@ -65,6 +70,7 @@ def statements_for(
         f"NOT EXISTS (SELECT FROM {names.series} AS x WHERE {by_hash})"
     )
     attributes = _attributes(metric, order, same) if metric.infos else None
+    losses = tuple(c for c in metric.losses if c.name in order)
     if not metric.counters:
         distinct = f"count(DISTINCT ({listed(metric.keys)}))" if metric.keys else "least(count(*), 1)"
         stored = None
@@ -79,6 +85,7 @@ def statements_for(
         return Statements(
             copy=copy, doubles=f"SELECT count(*) - {distinct} FROM {names.staging}", difference=None,
             add_series=add_series, add_fresh=None, drop_absent=None, gauges=stored, attributes=attributes, rebuild=None,
+            losses=None,
         )  # fmt: skip
     fresh = (
         f"SELECT x.series_id, x.first_seen, s.* FROM {names.staging} AS s JOIN {names.series} AS x ON {by_hash}\n"
@@ -92,7 +99,7 @@ def statements_for(
     return Statements(
         copy=copy,
         doubles=None,
-        difference=_difference(metric, counters, gauges, resets, asked, frozenset(came), same),
+        difference=_difference(metric, counters, gauges, resets, losses, asked, frozenset(came), same),
         add_series=add_series,
         add_fresh=_add_fresh(metric, counters, gauges, resets, asked, fresh, keep),
         drop_absent=(
@@ -102,6 +109,11 @@ def statements_for(
         gauges=None,
         attributes=attributes,
         rebuild=f"WITH fresh AS MATERIALIZED ({fresh})\n{keep}",
+        losses=(
+            f"SELECT concat_ws(' ', {', '.join(f'max({quote(c.name)})' for c in losses)}) FROM {names.staging}"
+            if losses
+            else None
+        ),
     )
 
 
@@ -110,6 +122,7 @@ def _difference(
     counters: tuple[Column, ...],
     gauges: tuple[Column, ...],
     resets: tuple[Column, ...],
+    losses: tuple[Column, ...],
     asked: tuple[Column, ...],
     came: frozenset[str],
     same: str,
@@ -121,11 +134,12 @@ def _difference(
     fell = " OR ".join(f"{_zero('s', c)} < {_zero('l', c)}" for c in counters)
     moved_reset = " OR ".join(f"s.{quote(c.name)} IS DISTINCT FROM l.{quote(c.name)}" for c in resets) or "false"
     pair = [
-        *(f"s.{quote(c.name)} AS {quote('n_' + c.name)}" for c in (*counters, *gauges, *resets)),
+        *(f"s.{quote(c.name)} AS {quote('n_' + c.name)}" for c in (*counters, *gauges, *resets, *losses)),
         *(f"{_zero('s', c)} - {_zero('l', c)} AS {quote('d_' + c.name)}" for c in counters),
     ]
     # What follows a NULL has nothing to be compared with.
     had_null = _nulls(metric, tuple(c for c in asked if c.name not in came), "l.", "") or " OR false"
+    certain = "fell OR moved_reset" if metric.resets_are == "certain" else "fell"
     # A gauge is stored at every reading; a counter only where it moved.
     where = "" if gauges else f"WHERE l.series_id IS NULL OR {changed}\n"
     sets = ", ".join(f"{quote(c.name)} = p.{quote('n_' + c.name)}" for c in moving)
@@ -148,14 +162,16 @@ def _difference(
         f"{listed((*counters, *gauges))})\n"
         f"SELECT %(ts)s, series_id, {_TARGET}, (%(gap)s::integer "
         f"+ CASE WHEN is_unknown THEN {UNKNOWN} ELSE 0 END "
-        f"+ CASE WHEN is_reset OR %(restarted)s THEN {PARTIAL} ELSE 0 END)::smallint, {values}\n"
-        f"FROM (SELECT *, (fell OR moved_reset) AS is_reset, "
-        f"((fell OR moved_reset) AND NOT (fell OR %(restarted)s OR {_since(resets, 'n_')})"
+        f"+ CASE WHEN fell OR moved_reset OR %(restarted)s OR %(lost)s AND NOT {_own(resets, losses)} "
+        f"THEN {PARTIAL} ELSE 0 END)::smallint, {values}\n"
+        f"FROM (SELECT *, ({certain}) AS is_reset, "
+        f"(({certain}) AND NOT (fell OR %(restarted)s OR {_since(resets, 'n_')})"
         f" OR had_null{_nulls(metric, asked, '', 'n_')}) AS is_unknown\n"
         f"FROM pair WHERE series_id IS NOT NULL) AS judged\n"
         f"ORDER BY series_id RETURNING 1)\n"
         "SELECT (SELECT count(*) FROM pair WHERE series_id IS NULL), "
-        "(SELECT count(series_id) - count(DISTINCT series_id) FROM pair), (SELECT count(*) FROM stored)"
+        "(SELECT count(series_id) - count(DISTINCT series_id) FROM pair), (SELECT count(*) FROM stored), "
+        "(SELECT count(*) FROM pair WHERE series_id IS NOT NULL AND (fell OR moved_reset))"
     )
 
 
@@ -178,12 +194,14 @@ def _add_fresh(
     known = f"({began} OR {_since(resets, '')})" + (
         f" AND NOT (false{_nulls(metric, asked, '', '')})" if metric.nulls == "unknown" else ""
     )
+    twice = "%(restarted)s OR %(lost)s" + (f" OR {_since(resets, '')}" if metric.resets_are == "possible" else "")
     return (
         f"WITH fresh AS MATERIALIZED ({fresh}),\nkept AS ({keep}),\n"
         f"stored AS (INSERT INTO {names.facts} (ts, series_id, target_id, quality, "
         f"{listed((*counters, *gauges))})\n"
         f"SELECT %(ts)s, series_id, {_TARGET}, "
-        f"(%(gap)s::integer + CASE WHEN is_known THEN 0 ELSE {UNKNOWN} END)::smallint, {values}\n"
+        f"(%(gap)s::integer + CASE WHEN NOT is_known THEN {UNKNOWN} WHEN {twice} THEN {PARTIAL} ELSE 0 END)::smallint, "
+        f"{values}\n"
         f"FROM (SELECT *, ({known}) AS is_known FROM fresh) AS judged{where}\n"
         "ORDER BY series_id RETURNING 1)\nSELECT count(*) FROM stored"
     )
@@ -216,6 +234,16 @@ def _since(resets: tuple[Column, ...], prefix: str) -> str:
         " OR ".join(f"coalesce({quote(prefix + c.name)} > %(since)s::timestamptz, false)" for c in resets)
         if resets
         else "false"
+    )
+
+
+def _own(resets: tuple[Column, ...], losses: tuple[Column, ...]) -> str:
+    """That the row's reset column tells when this very row began: later than all rows were last lost."""
+    times = [c for c in losses if c.type.name == "timestamptz"]
+    if not resets or not times:
+        return "false"
+    return " AND ".join(
+        f"coalesce({quote('n_' + r.name)} > {quote('n_' + c.name)}, false)" for r in resets for c in times
     )
 
 

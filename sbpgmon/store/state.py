@@ -37,7 +37,7 @@ def read_states(conn: psycopg.Connection[Any], target_id: int) -> dict[int, dict
         return {row["metric_id"]: row for row in cursor.execute(_STATE.encode(), (target_id,))}
 
 
-def keep_state(snapshot: Snapshot) -> None:
+def keep_state(snapshot: Snapshot, losses: str | None = None) -> None:
     """Moves the state on to this snapshot, good or not."""
     reading, server, ts = snapshot.reading, snapshot.server, snapshot.ts
     values: dict[str, Any] = {
@@ -58,6 +58,7 @@ def keep_state(snapshot: Snapshot) -> None:
             "snapshot_rows": reading.rows,
             "snapshot_duration_seconds": reading.duration_seconds,
             "lacks": Jsonb(_lacks(snapshot)),
+            "losses": losses,
         }
         if server is not None:
             values |= {

@@ -100,6 +100,7 @@ metric_state = Table(
     Column("system_identifier", BigInteger, comment="Another one is another server: its counters are not compared"),
     Column("timeline", Integer, comment="Changes with a promotion"),
     Column("is_standby", Boolean, comment="Primary or standby"),
+    Column("losses", String(100), comment="Loss columns of the last good snapshot: a change means that rows were lost"),
     Column(
         "lacks",
         JSONB,

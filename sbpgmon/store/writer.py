@@ -127,7 +127,7 @@ class Writer:
         if applied.note:
             result.notes.append((snapshot.metric.name, applied.note))
         _log(snapshot, applied)
-        keep_state(snapshot)
+        keep_state(snapshot, applied.losses)
         result.snapshots += 1
         result.rows_read += snapshot.reading.rows
         result.facts += applied.facts

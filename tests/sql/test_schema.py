@@ -252,7 +252,7 @@ def fill(database: Database, owner: str, folder: Path) -> None:
     lab = Lab(database, CATALOG, folder, owner)
     counters = len(CATALOG.metrics["stat_statements"].counters)
     for number in range(3):
-        lab.write("stat_statements", [(16384, 10, 1, True, *([number] * counters), None)], 60.0 * number)
+        lab.write("stat_statements", [(16384, 10, 1, True, *([number] * counters), None, None, None)], 60.0 * number)
     lab.store.close()
 
 

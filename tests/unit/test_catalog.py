@@ -91,8 +91,8 @@ def test_a_constant_null_is_a_column_that_the_variant_lacks(write: Write) -> Non
     assert [sorted(variant.lacks) for variant in metric.variants] == [["wal_records"], []]
 
 
-@pytest.mark.parametrize(("kind", "type_"), [("key", "text"), ("reset", "timestamptz")])
-def test_a_key_or_a_reset_cannot_be_lacking(write: Write, kind: str, type_: str) -> None:
+@pytest.mark.parametrize(("kind", "type_"), [("key", "text"), ("reset", "timestamptz"), ("loss", "bigint")])
+def test_a_key_a_reset_or_a_loss_cannot_be_lacking(write: Write, kind: str, type_: str) -> None:
     text = GOOD.replace("select", f"select null::{type_} as x,").replace(
         "-- columns:\n", f"-- columns:\n--   x  {kind}  {type_}  y\n"
     )
