@@ -241,7 +241,7 @@ class TargetPoll:
     server: Server | None
     readings: tuple[Reading, ...]
     texts: tuple[StatementText, ...] = ()
-    texts_read: bool = False
+    texts_read: bool = False  # all that were wanted
     error: str = ""
 
 

@@ -79,10 +79,10 @@ class Writer:
                 snapshot = self._write_reading(snapshot, result)
                 if snapshot.is_ok and metric.counters:
                     kept.append(snapshot)
-            if poll.texts_read:
+            if poll.texts or poll.texts_read:
                 try:
                     with conn.transaction():
-                        write_texts(conn, target_id, poll.texts)
+                        write_texts(conn, target_id, poll.texts, are_all=poll.texts_read)
                 except psycopg.Error as error:
                     if concerns_store(error, conn):
                         raise
