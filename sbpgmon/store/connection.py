@@ -71,11 +71,13 @@ class StoreConnection:
         with deadline(conn, DEADLINE_SECONDS) as expired:
             try:
                 with translated():
-                    yield
-            except SchemaGoneError as error:
-                if conn.closed or not self._has_schema(conn):
-                    raise
-                raise StoreError(f"A table of {SCHEMA} is missing: {error.what}", "Run `sbpgmon init`.") from None
+                    try:
+                        yield
+                    except pg.UndefinedTable as error:
+                        if conn.closed or not self._has_schema(conn):
+                            raise
+                        what = f"A table of {SCHEMA} is missing: {explain(error)}."
+                        raise StoreError(what, "Run `sbpgmon init`.") from None
             except StoreError as error:
                 if not expired.is_set():
                     raise
@@ -84,8 +86,7 @@ class StoreConnection:
                 ) from error
 
     def _has_schema(self, conn: psycopg.Connection[Any]) -> bool:
-        with translated():
-            return conn.execute("SELECT FROM pg_namespace WHERE nspname = %s", (SCHEMA,)).rowcount > 0
+        return conn.execute("SELECT FROM pg_namespace WHERE nspname = %s", (SCHEMA,)).rowcount > 0
 
     def query(self, sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> list[dict[str, Any]]:
         """Rows as dictionaries, read in a read-only transaction."""
