@@ -47,6 +47,10 @@ def _orders(site: Site, orders: int, more_header: str = "", more: str = "", kind
     site.configure(queries_dir="queries", metrics=INTERVAL)
 
 
+def _init(site: Site) -> None:
+    site.run("init")
+
+
 def test_one_file_is_all(monitored: Site) -> None:
     _orders(monitored, 10)
     assert "orders" in monitored.run("metrics", "list").stdout
@@ -111,11 +115,20 @@ def test_a_column_that_goes_leaves_its_history(monitored: Site) -> None:
     for orders in (10, 11):
         _orders(monitored, orders, "--   paid    counter  bigint   orders paid\n", f", {orders * 100}::bigint as paid")
         monitored.polled()
-    for orders in (13, 16):
+    _orders(monitored, 13)
+    monitored.polled()
+    # An agent of another version may still send it: that it is gone is for `init` to say.
+    assert monitored.ask("SELECT orders, paid FROM monitoring.orders ORDER BY time") == [
+        (None, None),
+        (1, 100),
+        (2, None),
+    ]
+    _init(monitored)
+    for orders in (15, 18):
         _orders(monitored, orders)
         monitored.polled()
-    assert monitored.ask("SELECT orders FROM monitoring.orders_v1 ORDER BY time") == [(None,), (1,)]
-    assert monitored.ask("SELECT paid FROM monitoring.orders_v1 ORDER BY time") == [(None,), (100,)]
+    assert monitored.ask("SELECT orders FROM monitoring.orders_v1 ORDER BY time") == [(None,), (1,), (2,)]
+    assert monitored.ask("SELECT paid FROM monitoring.orders_v1 ORDER BY time") == [(None,), (100,), (None,)]
     assert monitored.ask("SELECT orders FROM monitoring.orders ORDER BY time") == [(None,), (3,)]
 
 
@@ -124,6 +137,13 @@ def test_a_changed_type_makes_new_tables_and_keeps_the_old(monitored: Site) -> N
     for orders in (10, 11):
         _orders(monitored, orders)
         monitored.polled()
+    _orders(monitored, 12, kind="bigint")
+    # Nothing changes under the feet of an agent of another version.
+    done = monitored.run("collect", check=2)
+    assert "orders.sql:1: the columns of orders are not those of its tables." in done.stderr
+    assert "Run `sbpgmon init`" in done.stderr
+    assert monitored.value("SELECT count(*) FROM monitoring.snapshot WHERE metric = 'locks' AND status = 'ok'") == 3
+    _init(monitored)
     for orders in (13, 16):
         _orders(monitored, orders, kind="bigint")
         monitored.polled()
@@ -135,6 +155,7 @@ def test_a_changed_type_makes_new_tables_and_keeps_the_old(monitored: Site) -> N
         assert connection.execute("SELECT count(*) FROM monitoring.orders_v1").fetchone() == (2,)
     # And once more.
     _orders(monitored, 17)
+    _init(monitored)
     monitored.polled()
     assert monitored.value("SELECT count(*) FROM monitoring.orders_v2") == 2
     assert monitored.is_consistent()
@@ -150,6 +171,7 @@ def test_a_view_outside_is_not_in_the_way(monitored: Site) -> None:
     assert monitored.ask("SELECT orders, open FROM public.mine ORDER BY 1 NULLS FIRST") == [(None, 3), (2, 5)]
     # The old tables keep their view, and so do those who look at it.
     _orders(monitored, 13, kind="bigint")
+    _init(monitored)
     monitored.polled()
     assert monitored.ask("SELECT orders, open FROM public.mine ORDER BY 1 NULLS FIRST") == [(None, 3), (2, 5)]
 
@@ -162,13 +184,15 @@ def test_a_view_that_loses_a_column_under_another(monitored: Site) -> None:
     _orders(monitored, 10)
     monitored.polled()
     monitored.add_file("views/lower.sql", lower)
+    _init(monitored)
     monitored.polled()
     assert monitored.value("SELECT count(*) FROM monitoring.above") == 2
     # A view of somebody else's is not taken away for it: the old one stays, and the file is named.
     with monitored.database.connect() as connection:
         connection.execute("CREATE VIEW public.mine AS SELECT orders FROM monitoring.above")
     monitored.add_file("views/lower.sql", lower.replace("select time, orders", "select orders"))
-    done = monitored.run("collect", check=2)
+    done = monitored.run("init", check=2)
+    monitored.polled()
     assert "views/lower.sql:1:" in done.stderr
     assert "view public.mine depends on" in done.stderr
     assert monitored.value("SELECT count(*) FROM public.mine") == 3
