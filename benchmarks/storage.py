@@ -21,7 +21,7 @@ FROM pg_class AS c
 WHERE c.relnamespace = 'monitoring'::regnamespace AND c.relkind = 'r' AND NOT c.relispartition
 """
 _MOVED = """
-SELECT coalesce(avg(num_nonnulls({counters})), 0) FROM monitoring.stat_statements_1m WHERE quality = 0
+SELECT coalesce(avg(num_nonnulls({counters})), 0) FROM monitoring.stat_statements_1m WHERE quality IS NULL
 """
 _COUNTERS = """
 SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute

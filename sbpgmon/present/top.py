@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sbpgmon.errors import ConfigError
-from sbpgmon.model import UNKNOWN, Metric
+from sbpgmon.model import PARTIAL, UNKNOWN, Metric
 from sbpgmon.store.connection import StoreConnection
 
 
@@ -50,7 +50,7 @@ WITH chosen AS (
 ), winners AS (
   SELECT series_id, ranking FROM ranked WHERE ranking > 0 ORDER BY ranking DESC, series_id LIMIT %(limit)s
 ), summed AS (
-  SELECT f.series_id, {sums}, bool_or(f.quality & {UNKNOWN | 1} <> 0) AS is_partial
+  SELECT f.series_id, {sums}, coalesce(bool_or(f.quality & {UNKNOWN | PARTIAL} <> 0), false) AS is_partial
   FROM {facts} AS f
   WHERE f.ts > %(since)s AND f.ts <= %(until)s AND f.series_id IN (SELECT series_id FROM winners)
   GROUP BY 1

@@ -5,9 +5,13 @@ postmaster start, crash recovery, timeline or role: a reset is possible), lost (
 dropped rows, or all of them), counts (series that are new began after the last good snapshot), baseline (there is
 no last good snapshot), gap (the GAP bit or 0).
 
+A `quality` of 0 is stored as NULL, which costs a bit and not eight bytes.
+
 The rules are those of section 7 of the design:
 - a reset is certain when the row's reset column moved or a counter fell; the delta is then what has been counted
   since, PARTIAL, when the reset is known to lie within the interval; else it is UNKNOWN;
+- a reset column that moved to a time before the interval is UNKNOWN whatever else moved: such counters are not those
+  of the last reading;
 - a possible reset (`restarted`; a reset column that moved, where the metric says `resets: possible`) leaves an
   ordinary difference, PARTIAL, and so do losses, except in a row that began later than the last loss of all and whose
   reset column is where it was;
@@ -78,7 +82,7 @@ def statements_for(
             picked = ", ".join(f"s.{quote(c.name)}" for c in gauges)
             stored = (
                 f"WITH stored AS (INSERT INTO {names.facts} (ts, series_id, target_id, quality, {listed(gauges)})\n"
-                f"SELECT %(ts)s, x.series_id, x.target_id, %(gap)s, {picked}\n"
+                f"SELECT %(ts)s, x.series_id, x.target_id, nullif(%(gap)s::smallint, 0), {picked}\n"
                 f"FROM {names.staging} AS s JOIN {names.series} AS x ON x.target_id = {_TARGET} AND {same}\n"
                 "ORDER BY x.series_id RETURNING 1)\nSELECT count(*) FROM stored"
             )
@@ -139,6 +143,10 @@ def _difference(
     ]
     # What follows a NULL has nothing to be compared with.
     had_null = _nulls(metric, tuple(c for c in asked if c.name not in came), "l.", "") or " OR false"
+    moved_before = " OR ".join(
+        f"s.{quote(c.name)} IS DISTINCT FROM l.{quote(c.name)} AND s.{quote(c.name)} <= %(since)s::timestamptz"
+        for c in resets
+    )
     certain = "fell OR moved_reset" if metric.resets_are == "certain" else "fell"
     # A gauge is stored at every reading; a counter only where it moved.
     where = "" if gauges else f"WHERE l.series_id IS NULL OR {changed}\n"
@@ -154,19 +162,19 @@ def _difference(
     return (
         f"WITH pair AS MATERIALIZED (\n"
         f"SELECT l.series_id, ({changed}) AS changed, ({fell}) AS fell, ({moved_reset}) AS moved_reset, "
-        f"(false{had_null}) AS had_null, {', '.join(pair)}\n"
+        f"coalesce({moved_before or 'false'}, false) AS moved_before, (false{had_null}) AS had_null, {', '.join(pair)}\n"
         f"FROM {names.staging} AS s LEFT JOIN {names.last} AS l ON l.target_id = {_TARGET} AND {on}\n{where}),\n"
         f"moved AS (UPDATE {names.last} AS l SET {sets} FROM pair AS p\n"
         f"WHERE l.series_id = p.series_id AND l.target_id = {_TARGET} AND p.changed RETURNING 1),\n"
         f"stored AS (INSERT INTO {names.facts} (ts, series_id, target_id, quality, "
         f"{listed((*counters, *gauges))})\n"
-        f"SELECT %(ts)s, series_id, {_TARGET}, (%(gap)s::integer "
+        f"SELECT %(ts)s, series_id, {_TARGET}, nullif(%(gap)s::integer "
         f"+ CASE WHEN is_unknown THEN {UNKNOWN} ELSE 0 END "
         f"+ CASE WHEN fell OR moved_reset OR %(restarted)s OR %(lost)s AND NOT {_own(resets, losses)} "
-        f"THEN {PARTIAL} ELSE 0 END)::smallint, {values}\n"
+        f"THEN {PARTIAL} ELSE 0 END, 0)::smallint, {values}\n"
         f"FROM (SELECT *, ({certain}) AS is_reset, "
         f"(({certain}) AND NOT (fell OR %(restarted)s OR {_since(resets, 'n_')})"
-        f" OR had_null{_nulls(metric, asked, '', 'n_')}) AS is_unknown\n"
+        f" OR moved_before OR had_null{_nulls(metric, asked, '', 'n_')}) AS is_unknown\n"
         f"FROM pair WHERE series_id IS NOT NULL) AS judged\n"
         f"ORDER BY series_id RETURNING 1)\n"
         "SELECT (SELECT count(*) FROM pair WHERE series_id IS NULL), "
@@ -200,8 +208,8 @@ def _add_fresh(
         f"stored AS (INSERT INTO {names.facts} (ts, series_id, target_id, quality, "
         f"{listed((*counters, *gauges))})\n"
         f"SELECT %(ts)s, series_id, {_TARGET}, "
-        f"(%(gap)s::integer + CASE WHEN NOT is_known THEN {UNKNOWN} WHEN {twice} THEN {PARTIAL} ELSE 0 END)::smallint, "
-        f"{values}\n"
+        f"nullif(%(gap)s::integer + CASE WHEN NOT is_known THEN {UNKNOWN} WHEN {twice} THEN {PARTIAL} ELSE 0 END, 0)"
+        f"::smallint, {values}\n"
         f"FROM (SELECT *, ({known}) AS is_known FROM fresh) AS judged{where}\n"
         "ORDER BY series_id RETURNING 1)\nSELECT count(*) FROM stored"
     )

@@ -57,7 +57,7 @@ def view_columns(metric: Metric, lacking: Iterable[str] = ()) -> list[tuple[str,
     columns += [(f"{c.name}_max", value(c), f"Greatest {c.name}") for c in metric.gauges]
     columns += [(c.name, f"a.{quote(c.name)}", remark(c)) for c in metric.infos]
     if metric.facts:
-        columns.append(("quality", "f.quality", "0 good; bits: 1 partial, 2 unknown, 4 gap"))
+        columns.append(("quality", "coalesce(f.quality, 0::smallint)", "0 good; bits: 1 partial, 2 unknown, 4 gap"))
     else:
         columns.append(("valid_to", "a.valid_to", "When the row was superseded; infinity: it holds"))
     columns.append(("target_id", "s.target_id", "For joins"))
