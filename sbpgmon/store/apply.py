@@ -54,7 +54,7 @@ def apply(snapshot: Snapshot, spool: Spool) -> Applied:
     interval = _interval_seconds(snapshot, before) if before is not None else None
     if interval is not None and interval <= 0:
         raise RejectedError(f"the clock went back: {-interval:.3f} s before the last snapshot")
-    gap = GAP if interval is not None and interval > GAP_INTERVALS * reading.interval_seconds else 0
+    gap = GAP if interval is not None and _is_gap(snapshot, before, interval) else 0
     restarted = bool(metric.counters) and before is not None and is_restarted(before, snapshot.server)
     params: dict[str, Any] = {"target_id": snapshot.target_id, "ts": ts, "gap": gap}
     _copy_in(snapshot.conn, metric, statements, reading)
@@ -87,6 +87,13 @@ def _interval_seconds(snapshot: Snapshot, before: dict[str, Any]) -> float:
     until = snapshot.ts if is_by_target else snapshot.reading.agent_time
     seconds: float = (until - since).total_seconds()
     return seconds
+
+
+def _is_gap(snapshot: Snapshot, before: dict[str, Any] | None, interval: float) -> bool:
+    """More than three intervals have passed, or a clock that went back does not tell how many."""
+    # A failed snapshot that is older than the good one before it: the clock has gone back in between.
+    went_back = before is not None and before["last_ts"] < before["snapshot_ts"]
+    return went_back or interval > GAP_INTERVALS * snapshot.reading.interval_seconds
 
 
 def contract(error: SbpgmonError | psycopg.Error) -> str:
@@ -205,10 +212,15 @@ def _other_server(state: dict[str, Any], server: Server | None) -> str:
     if state["system_identifier"] != server.system_identifier:
         return "another server answers (system_identifier)"
     started, before = server.postmaster_start_time, state["postmaster_start_time"]
+    if before is None or started == before:
+        return ""
     # A restart lies after the last snapshot. A start before it that is not the one known is another host's:
     # a standby that took over, an address that moved.
-    if before is not None and started != before and started <= (state["snapshot_target_time"] or state["snapshot_ts"]):
+    if started <= (state["snapshot_target_time"] or state["snapshot_ts"]):
         return "another host of the same cluster answers (it started before the last snapshot)"
+    # A primary that goes on keeps its timeline: this one was promoted.
+    if state["timeline"] != server.timeline and not (state["is_standby"] or server.is_standby):
+        return "another host of the same cluster answers (a primary on another timeline)"
     return ""
 
 

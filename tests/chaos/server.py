@@ -104,7 +104,7 @@ class Standby(Victim):
         super().__init__(data_dir, bin_dir=primary.bin_dir, settings=primary.settings)
         self._primary = primary
 
-    def _initdb(self, password_file: Path) -> None:
+    def _initdb(self, password_file: Path) -> None:  # noqa: ARG002
         done = self._run(
             "pg_basebackup",
             *("-D", str(self.data_dir), "-R", "-X", "stream", "--checkpoint=fast", "--no-sync"),

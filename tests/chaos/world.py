@@ -7,11 +7,14 @@ stored to the ledger, at once.
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from psycopg.errors import DeadlockDetected
 
 from sbpgmon.catalog.catalog import Catalog, load_catalog
 from sbpgmon.collect.poll import poll_target, unreachable
@@ -70,7 +73,11 @@ class World:
             admin.execute("SELECT pg_stat_statements_reset()")
             if admin.execute("SELECT FROM pg_roles WHERE rolname = %s", (self.user,)).fetchone() is None:
                 admin.execute(f"CREATE ROLE {self.user} LOGIN".encode())
-        self.database = self.create_database()
+        if self.database:
+            oid = self.server.value("SELECT oid FROM pg_database WHERE datname = %s", self.database)
+            self.ledger.databases[self.database] = oid
+        else:
+            self.database = self.create_database()
         first = self.snapshot()
         assert first.quality["stat_statements"] == first.quality["stat_database"] == 2, "a baseline"
 
@@ -81,6 +88,12 @@ class World:
         with self.server.session() as admin:
             admin.execute(f"CREATE DATABASE {name}".encode())
         self.ledger.databases[name] = self.server.value("SELECT oid FROM pg_database WHERE datname = %s", name)
+        return name
+
+    def create_role(self) -> str:
+        name = f"r{secrets.token_hex(4)}"
+        with self.server.session() as admin:
+            admin.execute(f"CREATE ROLE {name} LOGIN".encode())
         return name
 
     def drop_database(self, name: str) -> None:
@@ -133,7 +146,7 @@ class World:
         Without room, the statements of the next poll would evict others once more.
         """
         query = "SELECT count(*) FROM pg_stat_statements(false) WHERE (dbid, userid, queryid) = (%s, %s, %s)"
-        used = {key.queryid for key in self.ledger.statements}
+        used = {key.queryid for key in self._found() | self.ledger.statements.keys()}
         fillers = [number for number, queryid in self.ids.items() if queryid not in used and number > 20]
         [(dbid, userid)] = self.server.ask(
             "SELECT d.oid, r.oid FROM pg_database d, pg_roles r WHERE (datname, rolname) = ('postgres', %s)", self.user
@@ -149,6 +162,30 @@ class World:
                     self.ledger.ran(filled[-1], 20, 20)
             for key in filled[-ENTRIES // 3 :]:
                 admin.execute("SELECT pg_stat_statements_reset(%s, %s, %s)", (userid, dbid, key.queryid))
+
+    def deadlock(self) -> None:
+        """Two sessions that wait for each other, until the server ends one."""
+        both = threading.Barrier(2, timeout=60)
+        victims = []
+
+        def lock(first: int, second: int) -> None:
+            with self.server.session(self.database, self.user) as session:
+                try:
+                    with session.transaction():
+                        session.execute("SELECT pg_advisory_xact_lock(%s)", (first,))
+                        both.wait()
+                        session.execute("SELECT pg_advisory_xact_lock(%s)", (second,))
+                except DeadlockDetected:
+                    victims.append(first)
+
+        threads = [threading.Thread(target=lock, args=order) for order in ((1, 2), (2, 1))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.server.settle(self.database)
+        assert len(victims) == 1
+        self.ledger.counted(self.database, xact_commit=2 + 1, xact_rollback=1, sessions=2, deadlocks=1)
 
     # -- snapshots ---------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The rules for what a server drops, and for resets that may be of a part: with synthetic readings."""
+"""The rules for what a server drops, for resets that may be of a part, and for counters that are another's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from sbpgmon.catalog.catalog import Catalog, load_catalog
 from sbpgmon.catalog.metrics import parse_metric
-from sbpgmon.model import PARTIAL, UNKNOWN
+from sbpgmon.model import GAP, PARTIAL, UNKNOWN
 from sbpgmon.store.upgrade import init
 from tests.conftest import Server
 from tests.sql.lab import Lab, Row, at, scratch
@@ -128,9 +128,31 @@ def test_a_new_row_after_a_restart_may_have_begun_before_it(lab: Lab) -> None:
 
 
 def test_a_possible_reset_leaves_an_ordinary_difference(lab: Lab) -> None:
-    lab.write("touched", [(1, 1000, at(-500)), (2, 1000, None), (3, 1000, None)], 0)
-    lab.write("touched", [(1, 1003, at(30)), (2, 1004, at(-400)), (3, 8, at(30)), (4, 5, at(30)), (5, 5, None)], 60)
+    lab.write("touched", [(1, 1000, at(-500)), (3, 1000, None)], 0)
+    lab.write("touched", [(1, 1003, at(30)), (3, 8, at(30)), (4, 5, at(30)), (5, 5, None)], 60)
     # Only a counter that fell proves it; a new row may have been reset before.
-    expected = [(60, 1, 3, PARTIAL), (60, 2, 4, PARTIAL), (60, 3, 8, PARTIAL), (60, 4, 5, PARTIAL), (60, 5, 5, 0)]
+    expected = [(60, 1, 3, PARTIAL), (60, 3, 8, PARTIAL), (60, 4, 5, PARTIAL), (60, 5, 5, 0)]
     assert deltas(lab, "touched") == expected
     assert qualities(lab, "touched") == [UNKNOWN, PARTIAL]
+
+
+@pytest.mark.parametrize("calls", [5, 500])
+def test_a_reset_from_before_the_interval_is_another_servers(lab: Lab, calls: int) -> None:
+    """Also where a counter fell, or the server has just started: what it counts began before our last reading."""
+    lab.write("evicted", [row(1, 100, since=-500), row(2, 100, since=-500)], 0)
+    lab.write("evicted", [row(1, calls, since=-400), row(2, 101, since=-500)], 60, marks=RESTARTED)
+    assert deltas(lab) == [(60, 1, None, PARTIAL | UNKNOWN), (60, 2, 1, PARTIAL)]
+
+
+def test_a_primary_on_another_timeline_is_another_host(lab: Lab) -> None:
+    lab.write("evicted", [row(1, 100)], 0)
+    result = lab.write("evicted", [row(1, 500)], 60, marks={**RESTARTED, "timeline": 2})
+    assert [metric for metric, _ in result.notes] == ["evicted"]
+    lab.write("evicted", [row(1, 503)], 120, marks={**RESTARTED, "timeline": 2})
+    assert deltas(lab) == [(120, 1, 3, 0)]
+
+
+def test_an_interval_over_which_the_clock_went_back_is_a_gap(lab: Lab) -> None:
+    for calls, seconds in ((100, 0), (110, -30), (120, -10), (130, 20), (140, 80)):
+        lab.write("evicted", [row(1, calls)], seconds)
+    assert deltas(lab) == [(20, 1, 30, GAP), (80, 1, 10, 0)]
