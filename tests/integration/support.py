@@ -208,6 +208,10 @@ def fresh_database(server: Server, template: str | None = None) -> Iterator[Data
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template or "template1"))
         )
     make_roles(database)
+    if template is not None:
+        # What other tests left would be read, and its texts fetched, at every poll.
+        with database.connect() as connection:
+            connection.execute("SELECT pg_stat_statements_reset()")
     try:
         yield database
     finally:

@@ -239,6 +239,7 @@ def test_kill_9_leaves_whole_snapshots(monitored: Site, moment: float) -> None:
     assert monitored.is_consistent()
     with monitored.database.connect() as connection:
         connection.execute("DELETE FROM monitoring.lease")
+    monitored.configure()
     monitored.polled()
     monitored.polled()
     assert sum(calls for calls, _ in work.counted()) == 6
