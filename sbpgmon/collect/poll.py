@@ -37,10 +37,15 @@ def poll_target(
         if session.is_broken:
             readings.append(unread(item, Status.UNREACHABLE, "the connection was lost during the poll"))
             continue
+        if session.is_late:
+            readings.append(unread(item, Status.ERROR, f"not read: the deadline of target {name} was over"))
+            continue
         readings.append(_read(session, item, settings, server, described))
     texts: list[StatementText] = []
     error, are_all = "", True
-    is_wanted = bool(wanted_texts) and not session.is_broken and "pg_stat_statements" in server.extensions
+    is_wanted = (
+        bool(wanted_texts) and not (session.is_broken or session.is_late) and "pg_stat_statements" in server.extensions
+    )
     if is_wanted:
         try:
             texts, are_all = read_texts(session, server, wanted_texts)

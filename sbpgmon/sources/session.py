@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import TracebackType
@@ -122,6 +123,7 @@ class Session:
     def __init__(self, target: Target, connect_timeout_seconds: float) -> None:
         """Connects. Raises ConfigError for a DSN that does not parse, TargetError when the server says no."""
         self.target = target
+        self._limit: tuple[threading.Event, float] | None = None  # of the deadline in force: expired, seconds
         parse_dsn(target.dsn, f"target {target.name}")
         try:
             self._conn = psycopg.connect(target.dsn, **connect_kwargs(connect_timeout_seconds))
@@ -142,6 +144,11 @@ class Session:
     @property
     def is_broken(self) -> bool:
         return self._conn.closed or self._conn.broken
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the deadline in force has passed: what has not been read by then is not to be read."""
+        return self._limit is not None and self._limit[0].is_set()
 
     @property
     def server_version_num(self) -> int:
@@ -182,6 +189,11 @@ class Session:
                 yield cursor, row[0].astimezone(UTC)
                 cursor.execute("COMMIT")
         except psycopg.Error as error:
+            if self._limit is not None and self.is_late:
+                raise TargetError(
+                    f"Target {self.target.name}: no answer within {self._limit[1]:g} s.",
+                    "See whether the server hangs; [agent] deadline is the limit.",
+                ) from None
             raise TargetError(f"Target {self.target.name}: {explain(error)}.", connection_help(error)) from None
         finally:
             if not self.is_broken and self._conn.info.transaction_status != pq.TransactionStatus.IDLE:
@@ -201,24 +213,22 @@ class Session:
 
     @contextlib.contextmanager
     def deadline(self, seconds: float) -> Iterator[None]:
-        """Whatever happens in the block ends after `seconds`, also when the server hangs. Raises TargetError."""
+        """Whatever happens in the block ends after `seconds`, also when the server hangs, with a TargetError."""
         with deadline(self._conn, seconds) as expired:
+            self._limit = expired, seconds
             try:
                 yield
-            except TargetError as error:
-                if not expired.is_set():
-                    raise
-                raise TargetError(
-                    f"Target {self.target.name}: no answer within {seconds:g} s.",
-                    "See whether the server hangs; [agent] deadline is the limit.",
-                ) from error
+            finally:
+                self._limit = None
 
 
 def explain(error: psycopg.Error) -> str:
     """One line out of a driver's error: the server's words, without the place in our SQL."""
     text = error.diag.message_primary or str(error)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith(("Is the server running", "Multiple connection"))]
+    # libpq's remarks below the reason.
+    remarks = ("Is the server running", "Multiple connection", "password retrieved from file")
+    lines = [line for line in lines if not line.startswith(remarks)]
     if error.diag.message_primary is None:
         # libpq tells of every address that it tried; the last one stands for all.
         lines.reverse()

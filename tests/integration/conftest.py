@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +21,14 @@ def template(cluster: Server) -> str:
 
 
 @pytest.fixture
-def monitored(cluster: Server, template: str, tmp_path: Path) -> Iterator[Site]:
-    """A fresh database with the schema, that is its own store; nothing has been polled."""
+def monitored(cluster: Server, template: str, make_role: Callable[..., str], tmp_path: Path) -> Iterator[Site]:
+    """A fresh database with the schema, that is its own store; nothing has been polled. Roles go after it."""
     with fresh_database(cluster, template) as database:
         yield Site(database, tmp_path / "site")
 
 
 @pytest.fixture
-def bare(cluster: Server, tmp_path: Path) -> Iterator[Site]:
+def bare(cluster: Server, make_role: Callable[..., str], tmp_path: Path) -> Iterator[Site]:
     """The same without the schema and without pg_stat_statements."""
     with fresh_database(cluster) as database:
         yield Site(database, tmp_path / "bare")
