@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 
 import schedule
@@ -18,7 +18,7 @@ from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.collect.due import due_metrics
 from sbpgmon.collect.readers import Job, Readers
 from sbpgmon.config import Settings
-from sbpgmon.errors import ConfigError, LeaseTakenError, SbpgmonError, StoreError, TargetError
+from sbpgmon.errors import ConfigError, LeaseTakenError, SbpgmonError, StoreError, StoreReadOnlyError, TargetError
 from sbpgmon.logs import LOGGER, Repeats
 from sbpgmon.model import Status, TargetPoll
 from sbpgmon.notices import Systemd
@@ -28,6 +28,7 @@ from sbpgmon.store.spool import state_folder
 _IDLE_SECONDS = 0.25
 _KEEP_ALIVE_SECONDS = 2.0
 _MAX_THREADS = 64
+_CRON_SECONDS = 60.0  # cron's own resolution: what it starts every minute has no gap of a minute
 
 
 @dataclass
@@ -83,7 +84,7 @@ class Agent:
                     f"Another agent polls {name}: {holder}.",
                     "Wait for it to end, or stop it; its lease ends by itself after [agent] lease.",
                 )
-            jobs = [job for name in self._targets if (job := self._job(name)) is not None]
+            jobs = [job for name in self._targets if (job := self._job(name, _CRON_SECONDS)) is not None]
             with self._pool(len(jobs)) as (pool, results):
                 for job in jobs:
                     pool.submit(self._readers.poll, job, results, keep=False)
@@ -118,6 +119,9 @@ class Agent:
             stack.enter_context(self._gate.spool.lock())
             stack.callback(self._close)
             self._open(outcome)
+            if isinstance(outcome.worst, StoreReadOnlyError):
+                # From the start it is a mistake; later it may pass.
+                raise outcome.worst
             pool, results = stack.enter_context(self._pool(_MAX_THREADS))
             busy: set[str] = set()
 
@@ -195,11 +199,16 @@ class Agent:
         except StoreError as error:
             self._repeats.error("", "store", f"{error} Readings go to the spool.")
 
-    def _job(self, name: str) -> Job | None:
+    def _job(self, name: str, least_seconds: float = 0.0) -> Job | None:
+        """What is due on a target. Nothing can be expected oftener than every `least_seconds`."""
         if name in self._gate.held:
             return None
         due = due_metrics(self._catalog, self._settings.metrics, self._gate.last_slots(name), time.time())
-        due = [item for item in due if item.metric.name not in self._gate.unusable]
+        due = [
+            replace(item, interval_seconds=max(item.interval_seconds, least_seconds))
+            for item in due
+            if item.metric.name not in self._gate.unusable
+        ]
         if not due:
             return None
         texts = self._gate.wanted_texts(name) if any(d.metric.name == "stat_statements" for d in due) else []

@@ -91,6 +91,13 @@ class StoreRefusedError(StoreError):
     meaning = "the schema cannot or must not be created in this store"
 
 
+class StoreReadOnlyError(StoreError):
+    """The store takes no writes at present: a standby, a guard against a full disk. It may again, later."""
+
+    exit_code = 23
+    meaning = StoreRefusedError.meaning
+
+
 class LeaseTakenError(SbpgmonError):
     """Another agent polls these targets."""
 

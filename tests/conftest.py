@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import signal
 import socket
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,6 +23,9 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from sbpgmon.demo.server import Cluster
+
+# A shell's background job starts with SIGINT ignored, and its children with it: tests send it to theirs.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Server(Protocol):

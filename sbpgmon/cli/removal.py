@@ -51,8 +51,7 @@ def rollback(context: Context, yes: bool, cascade_outside: bool, roles: bool, wa
                 progress=click.echo,
             )
             if roles:
-                for role, what in drop_roles(store.raw, click.echo):
-                    click.echo(f"role {role}: {what}")
+                drop_roles(store.raw, click.echo)
     finally:
         store.close()
 

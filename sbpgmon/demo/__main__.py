@@ -46,7 +46,10 @@ def _run(workspace: Workspace, screen: Screen, interruptions: Interruptions, *, 
     started = time.monotonic()
     workspace.open()
     if workspace.is_kept:
-        raise DemoError(f"A demo was left running in {workspace.folder}.", "Stop it: python -m sbpgmon.demo --stop")
+        raise DemoError(
+            f"A demo was left running in {workspace.folder}.",
+            f"Stop it: python -m sbpgmon.demo --stop --folder {workspace.folder}",
+        )
     is_left_running = False
     try:
         workspace.clear()  # what a killed run has left

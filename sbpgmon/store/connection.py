@@ -10,7 +10,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.rows import dict_row
 
-from sbpgmon.errors import SbpgmonError, SchemaGoneError, StoreError, StoreRefusedError
+from sbpgmon.errors import SbpgmonError, SchemaGoneError, StoreError, StoreReadOnlyError, StoreRefusedError
 from sbpgmon.sources.deadline import deadline
 from sbpgmon.sources.session import connect_kwargs, connection_help, explain, parse_dsn
 from sbpgmon.store.schema import SCHEMA
@@ -130,7 +130,7 @@ def translated() -> Iterator[None]:
     except (pg.InvalidSchemaName, pg.UndefinedTable) as error:
         raise SchemaGoneError(f"{GONE} ({explain(error)})", GONE_WAY_OUT) from None
     except pg.ReadOnlySqlTransaction as error:
-        raise StoreRefusedError(
+        raise StoreReadOnlyError(
             f"The store is read-only: {explain(error)}.", "Use a primary, and a role that may write."
         ) from None
     except pg.DiskFull as error:

@@ -130,8 +130,8 @@ SELECT CASE WHEN relispartition AND relkind <> 'I' AND relkind <> 'i' THEN 'part
             WHEN relkind = 'S' THEN 'sequences' WHEN relkind = 'f' THEN 'foreign tables'
             ELSE 'composite types' END,
        count(*),
-       -- A table that was never analyzed has no estimate in the catalog, but the statistics have one.
-       coalesce(sum(greatest(reltuples, pg_stat_get_live_tuples(oid), 0))
+       -- A table that was never analyzed has no estimate (-1) in the catalog, but the statistics have one.
+       coalesce(sum(CASE WHEN reltuples < 0 THEN pg_stat_get_live_tuples(oid) ELSE reltuples END)
                 FILTER (WHERE relkind IN ('r', 'm')), 0)::bigint
 FROM pg_class WHERE relnamespace = %s GROUP BY 1 ORDER BY 2 DESC, 1
 """

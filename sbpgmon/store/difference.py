@@ -162,7 +162,8 @@ def _difference(
     return (
         f"WITH pair AS MATERIALIZED (\n"
         f"SELECT l.series_id, ({changed}) AS changed, ({fell}) AS fell, ({moved_reset}) AS moved_reset, "
-        f"coalesce({moved_before or 'false'}, false) AS moved_before, (false{had_null}) AS had_null, {', '.join(pair)}\n"
+        f"coalesce({moved_before or 'false'}, false) AS moved_before, (false{had_null}) AS had_null, "
+        f"{', '.join(pair)}\n"
         f"FROM {names.staging} AS s LEFT JOIN {names.last} AS l ON l.target_id = {_TARGET} AND {on}\n{where}),\n"
         f"moved AS (UPDATE {names.last} AS l SET {sets} FROM pair AS p\n"
         f"WHERE l.series_id = p.series_id AND l.target_id = {_TARGET} AND p.changed RETURNING 1),\n"

@@ -41,7 +41,7 @@ class Gate:
         self._targets = [target.name for target in settings.targets]
         self._store = StoreConnection(settings.store_dsn, settings.agent.connect_timeout)
         self.spool = Spool(state_folder(settings), settings.agent.spool_bytes)
-        self._holder = lease.new_holder()
+        self._holder = lease.holder_of(self.spool.identity())
         self._writer = Writer(self._store, catalog, self.spool, self._holder)
         self._slots = {name: self.spool.slots(name) for name in self._targets}
         self._texts_read: dict[str, datetime | None] = {}

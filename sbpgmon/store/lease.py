@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,9 +12,9 @@ from sbpgmon.errors import LeaseTakenError, SchemaGoneError
 from sbpgmon.store.schema import SCHEMA
 
 
-def new_holder() -> str:
-    """A name for this agent that no other has."""
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+def holder_of(identity: str) -> str:
+    """The name of the agent that holds a state folder of this identity, now and after it was killed."""
+    return f"{socket.gethostname()}:{identity}"
 
 
 def target_ids(conn: psycopg.Connection[Any], names: Sequence[str]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
     spool/NNN-TARGET.poll     a poll that the store has not taken yet; replayed in the order of the names
     last/TARGET/METRIC.poll   the last good reading, named inside by its snapshot: rebuilds M_last after a crash
+    identity                  the agent's name in the store's leases
     state/TARGET.json         slot of each metric, and what was described: for cron and for outages
 
 Every file is written beside and renamed, so that a kill leaves the old one or the new one.
@@ -16,6 +17,7 @@ import hashlib
 import json
 import os
 import time
+import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -63,6 +65,17 @@ class Spool:
                 f"The state folder {folder} cannot be written: {error.strerror}.",
                 "Set state_dir in the configuration to a folder of the agent's own.",
             ) from None
+
+    def identity(self) -> str:
+        """A name that no other folder has, kept in it: an agent that was killed finds its own lease again."""
+        path = self.folder / "identity"
+        with contextlib.suppress(OSError):
+            if name := path.read_text().strip():
+                return name
+        name = uuid.uuid4().hex[:12]
+        with self._unharmed():
+            _write(path, name.encode())
+        return name
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

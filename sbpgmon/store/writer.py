@@ -30,7 +30,7 @@ class Writer:
         self._store = store
         self._catalog = catalog
         self._spool = spool
-        self._holder = holder or lease.new_holder()
+        self._holder = holder or lease.holder_of(spool.identity())
         self._metric_ids: dict[str, int] = {}
         self._target_ids: dict[str, int] = {}
         self._partitions: set[str] = set()
