@@ -36,5 +36,8 @@ bench: $(STAMP) ## the benchmarks: prints a table, writes benchmarks/results.jso
 test-matrix: $(STAMP) ## tests/sql and tests/integration on every major (MAJORS="14 15 16 17 18")
 	@PYTHON=$(PY) MAJORS="$(MAJORS)" tests/matrix.sh $(ARGS)
 
+chaos: $(STAMP) ## kills, resets, evictions, clocks: figures held to the truth (SHORT=1, SEED=7)
+	@SBPGMON_CHAOS=$(if $(SHORT),short,full) $(if $(SEED),SBPGMON_CHAOS_SEED=$(SEED)) $(PY) -m pytest tests/chaos $(ARGS)
+
 clean: ## removes the virtual environment and what the tests left
 	@rm -rf $(VENV) .demo .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sbpgmon.demo.binaries import wheel_bin_dir
-from tests.chaos.server import ENTRIES, SETTINGS, Victim, queryids
+from tests.chaos.server import SETTINGS, Victim
 from tests.chaos.world import Store, World
 
 IS_FULL = os.environ.get("SBPGMON_CHAOS") == "full"
@@ -48,14 +48,8 @@ def victim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield server
 
 
-@pytest.fixture(scope="session")
-def ids(victim: Victim) -> dict[int, int]:
-    """Number of a statement -> its queryid; enough of them to evict all others several times."""
-    return queryids(victim, 4 * ENTRIES)
-
-
 @pytest.fixture
-def world(victim: Victim, store: Store, ids: dict[int, int]) -> Iterator[World]:
-    yield World(victim, store, ids)
+def world(victim: Victim, store: Store) -> Iterator[World]:
+    yield World(victim, store)
     # A test may have stopped the server half-way.
     victim.start()

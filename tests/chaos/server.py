@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -32,11 +33,14 @@ SETTINGS = {
 class Victim(Cluster):
     """A cluster with a small pg_stat_statements, on which everything may be done."""
 
+    ids: Mapping[int, int] = MappingProxyType({})  # number of a statement -> its queryid
+
     def prepare(self) -> None:
-        """The extension and the agent's role."""
+        """The extension, the agent's role, and statements enough to evict all others several times."""
         with self.session() as admin:
             admin.execute("CREATE EXTENSION pg_stat_statements")
             admin.execute(f"CREATE ROLE {READER} LOGIN; GRANT pg_monitor TO {READER}".encode())
+            self.ids = {number: _queryid(admin, number) for number in range(1, 4 * ENTRIES + 1)}
 
     @contextlib.contextmanager
     def session(self, database: str = "postgres", user: str = "postgres") -> Iterator[psycopg.Connection[Any]]:
@@ -103,6 +107,7 @@ class Standby(Victim):
     def __init__(self, data_dir: Path, primary: Victim) -> None:
         super().__init__(data_dir, bin_dir=primary.bin_dir, settings=primary.settings)
         self._primary = primary
+        self.ids = primary.ids
 
     def _initdb(self, password_file: Path) -> None:  # noqa: ARG002
         done = self._run(
@@ -135,12 +140,7 @@ def statement(number: int, rows: int = 1) -> str:
     return f"SELECT {', '.join(['1'] * number)} FROM generate_series(1, {rows})"
 
 
-def queryids(server: Victim, count: int) -> dict[int, int]:
-    """Number of the statement -> its queryid on this server."""
-    with server.session() as admin:
-        found = {}
-        for number in range(1, count + 1):
-            row = admin.execute(f"EXPLAIN (VERBOSE, FORMAT JSON) {statement(number)}".encode()).fetchone()
-            assert row is not None
-            found[number] = int(row[0][0]["Query Identifier"])
-        return found
+def _queryid(admin: psycopg.Connection[Any], number: int) -> int:
+    row = admin.execute(f"EXPLAIN (VERBOSE, FORMAT JSON) {statement(number)}".encode()).fetchone()
+    assert row is not None
+    return int(row[0][0]["Query Identifier"])

@@ -86,8 +86,8 @@ def test_a_reset_while_the_targets_clock_is_ahead(world: World) -> None:
     assert world.snapshot().statements[key].quality == 0
 
 
-def test_an_hour_without_a_poll(victim: Victim, store: Store, ids: dict[int, int]) -> None:
-    world = World(victim, store, ids, lag=2 * HOUR)
+def test_an_hour_without_a_poll(victim: Victim, store: Store) -> None:
+    world = World(victim, store, lag=2 * HOUR)
     key = world.work(1, 2)
     world.snapshot()
     world.work(1, 30)
@@ -103,8 +103,8 @@ def test_an_hour_without_a_poll(victim: Victim, store: Store, ids: dict[int, int
     assert world.snapshot().statements[key].quality == 0
 
 
-def test_a_crash_within_an_hour_without_a_poll(victim: Victim, store: Store, ids: dict[int, int]) -> None:
-    world = World(victim, store, ids, lag=2 * HOUR)
+def test_a_crash_within_an_hour_without_a_poll(victim: Victim, store: Store) -> None:
+    world = World(victim, store, lag=2 * HOUR)
     key = world.work(1, 2)
     world.snapshot()
     world.work(1, 3)

@@ -20,9 +20,9 @@ def standby(victim: Victim, tmp_path: Path) -> Iterator[Standby]:
 
 
 @pytest.fixture
-def replicated(victim: Victim, world: World, standby: Standby, store: Store, ids: dict[int, int]) -> World:
+def replicated(victim: Victim, world: World, standby: Standby, store: Store) -> World:
     """The standby as a target, with what the primary's world has made."""
-    return World(standby, store, ids, database=world.database)
+    return World(standby, store, database=world.database)
 
 
 def test_a_promotion(replicated: World, standby: Standby) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -58,7 +57,6 @@ class World:
 
     server: Victim
     store: Store
-    ids: Mapping[int, int]  # number of a statement -> its queryid
     lag: timedelta = NOTHING
     name: str = field(default_factory=lambda: f"t{secrets.token_hex(4)}")
     ledger: Ledger = field(default_factory=Ledger)
@@ -107,7 +105,7 @@ class World:
         with self.server.session(database, user) as session:
             row = session.execute("SELECT usesysid FROM pg_user WHERE usename = current_user").fetchone()
             assert row is not None
-            key = Statement(self.ledger.databases[database], row[0], self.ids[number])
+            key = Statement(self.ledger.databases[database], row[0], self.server.ids[number])
             for _ in range(calls):
                 session.execute(statement(number, rows).encode())
         self.server.settle(database)
@@ -145,21 +143,21 @@ class World:
 
         Without room, the statements of the next poll would evict others once more.
         """
-        query = "SELECT count(*) FROM pg_stat_statements(false) WHERE (dbid, userid, queryid) = (%s, %s, %s)"
+        query = "SELECT calls FROM pg_stat_statements(false) WHERE (dbid, userid, queryid) = (%s, %s, %s) AND toplevel"
         used = {key.queryid for key in self._found() | self.ledger.statements.keys()}
-        fillers = [number for number, queryid in self.ids.items() if queryid not in used and number > 20]
+        fillers = [number for number, queryid in self.server.ids.items() if queryid not in used and number > 20]
         [(dbid, userid)] = self.server.ask(
             "SELECT d.oid, r.oid FROM pg_database d, pg_roles r WHERE (datname, rolname) = ('postgres', %s)", self.user
         )
         filled: list[Statement] = []
         with self.server.session() as admin, self.server.session(user=self.user) as session:
             for key in keys:
-                while admin.execute(query, (key.dbid, key.userid, key.queryid)).fetchone() != (0,):
-                    number = fillers.pop()
-                    for _ in range(20):
+                while (row := admin.execute(query, (key.dbid, key.userid, key.queryid)).fetchone()) is not None:
+                    number, calls = fillers.pop(), 10 + 2 * int(row[0])
+                    for _ in range(calls):
                         session.execute(statement(number).encode())
-                    filled.append(Statement(dbid, userid, self.ids[number]))
-                    self.ledger.ran(filled[-1], 20, 20)
+                    filled.append(Statement(dbid, userid, self.server.ids[number]))
+                    self.ledger.ran(filled[-1], calls, calls)
             for key in filled[-ENTRIES // 3 :]:
                 admin.execute("SELECT pg_stat_statements_reset(%s, %s, %s)", (userid, dbid, key.queryid))
 
@@ -251,7 +249,7 @@ class World:
             *(self.name, times["stat_database"]),
         ):
             seen.databases[datid] = Delta(quality, dict(zip(DATABASE_COUNTS, values, strict=True)))
-        self.ledger.hold(seen, set(self.ids.values()), self._found())
+        self.ledger.hold(seen, set(self.server.ids.values()), self._found())
         return seen
 
     def _found(self) -> set[Statement]:
