@@ -31,6 +31,7 @@ from sbpgmon.model import Reading, Server, StatementText, Status, TargetPoll
 from sbpgmon.sources.session import parse_dsn
 
 _FORMAT = 1
+_UNFINISHED = ".new"
 
 
 def state_folder(settings: Settings) -> Path:
@@ -96,6 +97,10 @@ class Spool:
                     f"Another agent works with the state folder {self.folder}.",
                     "Wait for it to end; two agents on one machine need two folders (state_dir).",
                 ) from None
+            # What a kill left half written.
+            with contextlib.suppress(OSError):
+                for file_left in self.folder.rglob(f"*{_UNFINISHED}"):
+                    file_left.unlink()
             yield
 
     # Polls that wait
@@ -237,9 +242,14 @@ def _time(value: str | None) -> datetime | None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    beside = path.with_suffix(".new")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.rename(path)
+    beside = path.with_suffix(_UNFINISHED)
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.rename(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
