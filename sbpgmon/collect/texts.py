@@ -14,9 +14,11 @@ _TIMEOUT_SECONDS = 30.0
 
 # Statements whose constants PostgreSQL replaces by $1, $2, …; all others are utility statements.
 _NORMALIZED = frozenset({"select", "insert", "update", "delete", "merge", "with", "values", "table"})
-# Possessive throughout: whatever an application sends, no text may take long.
-_COMMENT = r"--[^\r\n]*+ | /\*(?:[^*/]++|\*(?!/)|/(?!\*))*+\*/"
-_FIRST_WORD = re.compile(rf"(?:[\s(]++ | {_COMMENT})*+ ([a-z]+)", re.IGNORECASE | re.VERBOSE)
+# Each token is matched by itself and in one way only, so no text takes long, whatever an application sends.
+# (Possessive quantifiers would say so, but Python 3.11.2 gets them wrong.)
+_COMMENT = r"--[^\r\n]* | /\*[^*/]*(?:(?:\*(?!/)|/(?!\*))[^*/]*)*\*/"
+_SKIPPED = re.compile(rf"[\s(]+ | {_COMMENT}", re.VERBOSE)
+_WORD = re.compile(r"[a-z]+", re.IGNORECASE)
 # SELECT INTO is CREATE TABLE AS, a utility statement.
 _SELECT_INTO = re.compile(r"(?<!insert\s)(?<!merge\s)\binto\b", re.IGNORECASE)
 _PARAMETER = re.compile(r"\$\d")
@@ -25,14 +27,14 @@ _PARAMETER = re.compile(r"\$\d")
 _TOKEN = re.compile(
     rf"""
       (?P<literal>
-        [eE]'(?:[^'\\]++|''|\\.)*+(?:'|\\?\Z)
-      | (?:[bBxXnN]|[uU]&)?'(?:[^'\\]++|''|\\[^'])*+(?:'|\Z|\\.*+)
-      | \$(?P<tag>(?:[^\W\d]\w*+)?)\$.*?(?:\$(?P=tag)\$|\Z)
-      | \d++(?:\.\d*+)?(?:[eE][+-]?\d++)?\w*+
-      | \.\d++(?:[eE][+-]?\d++)?\w*+
+        [eE]'[^'\\]*(?:(?:''|\\.)[^'\\]*)*(?:'|\\?\Z)
+      | (?:[bBxXnN]|[uU]&)?'[^'\\]*(?:(?:''|\\[^'])[^'\\]*)*(?:'|\Z|\\.*)
+      | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
+      | \d+(?:\.\d*)?(?:[eE][+-]?\d+)?\w*
+      | \.\d+(?:[eE][+-]?\d+)?\w*
       )
-    | (?P<keep> "(?:[^"]++|"")*+" | \$\d++ | [^\W\d][\w$]*+ | {_COMMENT} )
-    | (?P<rest> (?:"|/\*).*+ )
+    | (?P<keep> "[^"]*(?:""[^"]*)*" | \$\d+ | [^\W\d][\w$]* | {_COMMENT} )
+    | (?P<rest> (?:"|/\*).* )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -45,8 +47,7 @@ def scrub(query: str) -> str:
     for one that was evicted between its planning and its end, which is entered as it was written. Numbers beside
     parameters are none of an application's values: ORDER BY 1, numeric(10, 2).
     """
-    match = _FIRST_WORD.match(query)
-    word = match[1].lower() if match else ""
+    word = _first_word(query)
     is_normalized = word in _NORMALIZED and (word in ("insert", "merge") or not _SELECT_INTO.search(query))
 
     def replace(token: re.Match[str]) -> str:
@@ -57,6 +58,14 @@ def scrub(query: str) -> str:
         return token[0] if is_kept else "?"
 
     return _TOKEN.sub(replace, query)
+
+
+def _first_word(query: str) -> str:
+    position = 0
+    while skipped := _SKIPPED.match(query, position):
+        position = skipped.end()
+    word = _WORD.match(query, position)
+    return word[0].lower() if word else ""
 
 
 def read_texts(session: Session, server: Server, queryids: Sequence[int]) -> tuple[list[StatementText], bool]:
