@@ -48,16 +48,19 @@ def try_metric(metric: Metric, target: Target, settings: Settings) -> Trial:
             raise TargetError(
                 f"Target {target.name} cannot serve {metric.name}: {why_not}.", "Choose another --target."
             )
-        description = describe(session, metric, variant, server)
-        data, rows, _, seconds = read(
-            session,
-            metric,
-            variant,
-            server,
-            description.columns,
-            timeout_seconds=metric.timeout_seconds,
-            max_bytes=settings.agent.max_snapshot_bytes,
-        )
+        try:
+            description = describe(session, metric, variant, server)
+            data, rows, _, seconds = read(
+                session,
+                metric,
+                variant,
+                server,
+                description.columns,
+                timeout_seconds=metric.timeout_seconds,
+                max_bytes=settings.agent.max_snapshot_bytes,
+            )
+        except TargetError as error:
+            raise TargetError(f"{variant.path}: {error.what}", error.way_out) from None
         sql = render_sql(variant, server)
         with session.transaction(metric.timeout_seconds) as (cursor, _):
             cursor.execute(f"SELECT * FROM (\n{sql}\n) AS metric LIMIT {_SHOWN_ROWS}".encode())
@@ -82,7 +85,7 @@ def _contract(metric: Metric, sql: str, cursor: Any) -> list[str]:
     lacks = metric.variants[0].lacks
     counters = [c.name for c in metric.counters if c.name not in lacks] if metric.nulls == "unknown" else []
     counted += [f'count(*) FILTER (WHERE "{name}" IS NULL)' for name in counters]
-    counted.append(f"count(*) - count(DISTINCT ({quoted}))" if keys else "greatest(count(*) - 1, 0)")
+    counted.append(f"count(*) - count(DISTINCT row({quoted}))" if keys else "greatest(count(*) - 1, 0)")
     cursor.execute(f"SELECT {', '.join(counted)} FROM (\n{sql}\n) AS metric".encode())
     *nulls, doubles = cursor.fetchone()
     problems = []

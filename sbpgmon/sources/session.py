@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import psycopg
-from psycopg import conninfo, pq
+from psycopg import conninfo, errors, pq
 from psycopg.abc import PQGen
 from psycopg.waiting import Wait
 
@@ -194,7 +194,8 @@ class Session:
                     f"Target {self.target.name}: no answer within {self._limit[1]:g} s.",
                     "See whether the server hangs; [agent] deadline is the limit.",
                 ) from None
-            raise TargetError(f"Target {self.target.name}: {explain(error)}.", connection_help(error)) from None
+            way_out = _query_help(error) or connection_help(error)
+            raise TargetError(f"Target {self.target.name}: {explain(error)}.", way_out) from None
         finally:
             if not self.is_broken and self._conn.info.transaction_status != pq.TransactionStatus.IDLE:
                 with contextlib.suppress(psycopg.Error):
@@ -236,6 +237,19 @@ def explain(error: psycopg.Error) -> str:
     detail = error.diag.message_detail
     state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
     return (line.rstrip(".") + (f": {detail.rstrip('.')}" if detail else "") + state)[:500]
+
+
+def _query_help(error: psycopg.Error) -> str:
+    """What to do about a query that the server does not understand."""
+    if isinstance(error, errors.UndefinedTable | errors.UndefinedFunction | errors.InvalidSchemaName):
+        return "Mend the query: search_path is pg_catalog alone, so everything else is written as schema.name."
+    if isinstance(error, errors.InsufficientPrivilege):
+        return ""
+    if isinstance(error, psycopg.ProgrammingError | psycopg.DataError):
+        return "Mend the query."
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return "A metric only reads: take what writes out of the query."
+    return ""
 
 
 def connection_help(error: psycopg.Error) -> str:

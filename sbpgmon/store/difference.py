@@ -76,7 +76,7 @@ def statements_for(
     attributes = _attributes(metric, order, same) if metric.infos else None
     losses = tuple(c for c in metric.losses if c.name in order)
     if not metric.counters:
-        distinct = f"count(DISTINCT ({listed(metric.keys)}))" if metric.keys else "least(count(*), 1)"
+        distinct = f"count(DISTINCT row({listed(metric.keys)}))" if metric.keys else "least(count(*), 1)"
         stored = None
         if metric.gauges:
             picked = ", ".join(f"s.{quote(c.name)}" for c in gauges)
