@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,14 @@ class _Group(click.Group):
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(code), meaning) for code, meaning in exit_codes().items()])
         super().format_epilog(ctx, formatter)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # `sbpgmon top | head`: nobody reads any more, and nothing is wrong; click would make 1 of it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(0) from None
 
     # Commands are imported when they are asked for: a poll must not pay for the rest.
     _MODULES: dict[str, str] = {  # noqa: RUF012
@@ -161,7 +170,3 @@ def main(args: list[str] | None = None) -> Any:
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # `sbpgmon top | head`: nobody reads any more, and nothing is wrong.
-        sys.stderr.close()
-        sys.exit(0)

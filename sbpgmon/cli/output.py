@@ -15,7 +15,13 @@ from rich.table import Table
 
 def console(*, stderr: bool = False) -> Console:
     """The terminal, as wide as it is; 80 columns where there is none."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+    return _Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # rich would end the program with 1; what it means is for the command line to say.
+        raise
 
 
 def print_table(
