@@ -81,7 +81,7 @@ def test_a_metric_that_is_broken_stops_no_other(monitored: Site) -> None:
     statuses = _statuses(monitored)
     assert statuses.pop((TARGET, "broken")) == (
         "error",
-        f"Target {TARGET}: division by zero (SQLSTATE 22012).",
+        f"Target {TARGET}: division by zero (SQLSTATE 22012). Mend the query.",
     )
     assert {status for status, _ in statuses.values()} == {"ok"}
     assert len(statuses) == len(METRICS)
