@@ -44,7 +44,6 @@ def test_help_lists_every_command_and_exit_code(offline: Site) -> None:
     text = _flat(offline.run("--help").stdout)
     for command in ("grants", "doctor", "init", "collect", "run", "status", "top", "metrics", "rollback"):
         assert f" {command} " in text
-        assert "Usage: sbpgmon" in offline.run(command, "--help").stdout
     for code, meaning in exit_codes().items():
         assert f"{code} {meaning}" in text
     assert offline.run("--version").stdout.startswith("sbpgmon, version ")

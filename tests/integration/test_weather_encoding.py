@@ -55,8 +55,7 @@ def test_a_target_in_sql_ascii(monitored: Site, ascii_database: Database) -> Non
     monitored.configure(queries_dir="queries", metrics={"shops": {"interval": "100ms"}})
     for _ in range(3):
         _work(ascii_database)
-        done = monitored.run("collect")
-    assert f"{len(METRICS) + 1} snapshots stored" in done.stderr
+        assert monitored.polled().snapshots == len(METRICS) + 1
     # One byte that nobody can read, one mark.
     assert monitored.ask("SELECT DISTINCT shop FROM monitoring.shops ORDER BY 1") == [("caf?",), ("plain",)]
     texts = monitored.ask("SELECT DISTINCT query, calls FROM monitoring.statements WHERE query LIKE 'SELECT $1 AS%'")
@@ -76,7 +75,7 @@ def test_a_store_in_sql_ascii(ascii_database: Database, monitored: Site, tmp_pat
     for _ in range(3):
         with monitored.database.connect() as connection:
             connection.execute('SELECT 1 AS "café ☕"')
-        site.run("collect")
+        site.polled()
     with ascii_database.connect(client_encoding="UTF8") as connection:
         found = connection.execute("SELECT query FROM monitoring.statements WHERE query LIKE '%caf%'").fetchone()
     assert found == ('SELECT $1 AS "café ☕"',)
@@ -98,11 +97,11 @@ def test_other_encodings_are_converted(cluster: Server, monitored: Site, encodin
         monitored.configure()
         with database.connect() as connection:
             connection.execute("CREATE EXTENSION pg_stat_statements")
-        monitored.run("collect")
+        monitored.polled()
         for _ in range(2):
             with database.connect(client_encoding="UTF8") as connection:
                 connection.execute(f'SELECT 1 AS "{word}"'.encode())
-            monitored.run("collect")
+            monitored.polled()
         query_text = "SELECT DISTINCT query FROM monitoring.statements WHERE query LIKE %s"
         assert monitored.ask(query_text, "SELECT $1 AS%") == [(f'SELECT $1 AS "{word}"',)]
     finally:

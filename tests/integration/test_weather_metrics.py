@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sbpgmon.errors import TargetError
 from tests.integration.support import METRICS, TARGET, Site
 
 pytestmark = pytest.mark.matrix
@@ -28,9 +29,11 @@ def _write(site: Site, sql: str, kind: str = "counter", more: str = "") -> str:
 def _fails(site: Site, message: str) -> None:
     """`collect` says it and goes on; the snapshot says it; `metrics test` would have said it."""
     before = site.value("SELECT count(*) FROM monitoring.snapshot WHERE status = 'ok' AND metric <> 'orders'")
-    done = site.run("collect", check=10)
-    assert message in done.stderr
-    assert "metric=orders" in done.stderr
+    outcome = site.collect()
+    assert isinstance(outcome.worst, TargetError)
+    assert outcome.worst.exit_code == 10
+    assert message in outcome.worst.what
+    assert f"orders on {TARGET}: " in outcome.worst.what
     status, error = site.ask("SELECT status, error FROM monitoring.snapshot WHERE metric = 'orders' ORDER BY time")[-1]
     assert status == "error"
     assert message in error
