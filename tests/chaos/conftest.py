@@ -50,6 +50,9 @@ def victim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def world(victim: Victim, store: Store) -> Iterator[World]:
-    yield World(victim, store)
-    # A test may have stopped the server half-way.
+    world = World(victim, store)
+    yield world
+    # A test may have stopped the server half-way; and a standby copies all databases.
     victim.start()
+    for name in list(world.ledger.databases):
+        world.drop_database(name)

@@ -76,6 +76,8 @@ class World:
             self.ledger.databases[self.database] = oid
         else:
             self.database = self.create_database()
+        # Before 15 the statistics of a database have a date from its first use on, as if that were a reset.
+        self.in_database("SELECT 1")
         first = self.snapshot()
         assert first.quality["stat_statements"] == first.quality["stat_database"] == 2, "a baseline"
 
