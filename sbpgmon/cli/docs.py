@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import NoneType, UnionType
@@ -143,19 +144,78 @@ def metrics_page(catalog: Catalog) -> str:
     )
     metrics = sorted(catalog.metrics.values(), key=lambda metric: metric.name)
     views = sorted(catalog.views.values(), key=lambda view: view.name)
-    overview = [
-        (f"[{m.name}](#{m.name})", _duration(m.interval_seconds), f"`{m.tier}`", f"{m.title}.") for m in metrics
-    ]
+    overview = [(_link(m.name), _duration(m.interval_seconds), f"`{m.tier}`", f"{m.title}.") for m in metrics]
     parts.append(_table(("metric", "interval", "tier", "what"), overview))
+    parts.append(_versions(metrics))
     parts += [_metric(metric) for metric in metrics]
     parts.append("# Derived views\n\nOver the metrics, from `queries/views/`.\n")
-    parts.append(_table(("view", "what"), [(f"[{view.name}](#{view.name})", f"{view.title}.") for view in views]))
+    parts.append(_table(("view", "what"), [(_link(view.name), f"{view.title}.") for view in views]))
     parts += [_view(view) for view in views]
     return "\n".join(parts)
 
 
+def served(metric: Metric) -> dict[int, Variant | None]:
+    """The variant for each major as it comes, with every extension in the version of that major."""
+    return {major: pick_variant(metric, _server(metric, major))[0] for major in MAJORS}
+
+
+def served_by_extension(metric: Metric) -> dict[tuple[int, ...], Variant | None]:
+    """The variant for each version of the extension that the metric needs; empty when it needs none."""
+    name = next((need.extension for need in metric.requires if need.extension), "")
+    versions = sorted(set(SHIPPED[name].values())) if name else []
+    newest = _server(metric, MAJORS[-1])
+    return {v: pick_variant(metric, replace(newest, extensions={name: ("public", v)}))[0] for v in versions}
+
+
+def _versions(metrics: Sequence[Metric]) -> str:
+    """Which file serves which version, and what lacks there."""
+    parts = [
+        "## Versions\n",
+        "Which file serves which major of PostgreSQL, on primary and standby alike unless its `role` says otherwise: "
+        "`.sql` stands for `NAME.sql`, `.pg18.sql` for `NAME.pg18.sql`. In parentheses: how many of its columns that "
+        "version lacks. They are named below, and NULL in the view.\n",
+    ]
+    rows = [(f"extension {name}", *(_version(shipped[major]) for major in MAJORS)) for name, shipped in SHIPPED.items()]
+    rows += [(_link(m.name), *(_cell(m, variant) for variant in served(m).values())) for m in metrics]
+    parts.append(_table(("PostgreSQL", *map(str, MAJORS)), rows))
+    for name, shipped in SHIPPED.items():
+        parts.append(
+            f"{name} may be older than its server, which `pg_upgrade` leaves to you: "
+            f"`ALTER EXTENSION {name} UPDATE`. Its version alone decides then:\n"
+        )
+        found = [(m, served_by_extension(m)) for m in metrics if name in {need.extension for need in m.requires}]
+        rows = [(_link(m.name), *(_cell(m, variant) for variant in variants.values())) for m, variants in found]
+        parts.append(_table((name, *map(_version, sorted(set(shipped.values())))), rows))
+    parts.append("What lacks where:\n")
+    rows = []
+    for metric in metrics:
+        lacking: dict[str, list[str]] = {}
+        for column in metric.columns:
+            where = [m for m, variant in served(metric).items() if variant and column.name in variant.lacks]
+            if where:
+                lacking.setdefault(_majors(where), []).append(f"`{column.name}`")
+        rows += [(_link(metric.name), majors, ", ".join(columns)) for majors, columns in sorted(lacking.items())]
+    parts.append(_table(("metric", "PostgreSQL", "columns"), rows))
+    return "\n".join(parts)
+
+
+def _cell(metric: Metric, variant: Variant | None) -> str:
+    if variant is None:
+        return "–"
+    tag = f"`{variant.path.name.removeprefix(metric.name)}`"
+    return f"{tag} ({len(variant.lacks)})" if variant.lacks else tag
+
+
+def _link(name: str) -> str:
+    return f"[{name}](#{name})"
+
+
+def _version(parts: Iterable[int]) -> str:
+    return ".".join(map(str, parts))
+
+
 def _metric(metric: Metric) -> str:
-    served = {major: pick_variant(metric, _server(metric, major))[0] for major in MAJORS}
+    by_major = served(metric)
     facts = [
         ("interval", _duration(metric.interval_seconds)),
         ("tier", f"`{metric.tier}`"),
@@ -166,11 +226,11 @@ def _metric(metric: Metric) -> str:
         ("timeout", _duration(metric.timeout_seconds)),
     ]
     files = [
-        (f"`{v.path.name}`", _needs(metric, v), _majors(major for major, taken in served.items() if taken is v))
+        (f"`{v.path.name}`", _needs(metric, v), _majors(major for major, taken in by_major.items() if taken is v))
         for v in metric.variants
     ]
     columns = [
-        (f"`{c.name}`", c.kind.value, c.type.name, c.unit or "–", _served(c, served), c.description)
+        (f"`{c.name}`", c.kind.value, c.type.name, c.unit or "–", _served(c, by_major), c.description)
         for c in metric.columns
     ]
     parts = [f"## {metric.name}\n", f"{metric.title}.\n"]
@@ -186,7 +246,7 @@ def _metric(metric: Metric) -> str:
 def _view(view: View) -> str:
     parts = [f"## {view.name}\n", f"{view.title}.\n"]
     parts += [f"{view.description}\n"] if view.description else []
-    parts.append(f"Reads: {', '.join(f'[{need}](#{need})' for need in view.needs) or 'the log of the snapshots'}.\n")
+    parts.append(f"Reads: {', '.join(map(_link, view.needs)) or 'the log of the snapshots'}.\n")
     parts.append(_table(("column", "description"), [(f"`{name}`", text) for name, text in view.columns]))
     return "\n".join(parts)
 
@@ -208,12 +268,12 @@ def _server(metric: Metric, major: int) -> Server:
 def _needs(metric: Metric, variant: Variant) -> str:
     if variant.extension_version:
         extension = next(need.extension for need in metric.requires if need.extension)
-        return f"{extension} {'.'.join(map(str, variant.extension_version))} and newer"
+        return f"{extension} {_version(variant.extension_version)} and newer"
     return f"PostgreSQL {variant.major} and newer" if variant.major else "every server"
 
 
-def _served(column: Column, served: dict[int, Variant | None]) -> str:
-    return _majors(m for m, variant in served.items() if variant is not None and column.name not in variant.lacks)
+def _served(column: Column, by_major: dict[int, Variant | None]) -> str:
+    return _majors(m for m, variant in by_major.items() if variant is not None and column.name not in variant.lacks)
 
 
 def _majors(majors: Iterable[int]) -> str:

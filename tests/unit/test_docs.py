@@ -46,3 +46,17 @@ def test_a_variant_is_listed_with_the_majors_that_it_serves() -> None:
     assert "| `stat_statements.ext1.10.sql` | pg_stat_statements 1.10 and newer | 15–16 |" in page
     assert "| `stat_statements.sql` | every server | 14 |" in page
     assert "| `parallel_workers_launched` | counter | bigint | – | 18 | parallel workers launched |" in page
+
+
+def test_the_tables_of_versions() -> None:
+    page = docs.metrics_page(load_catalog())
+    for line in (
+        "| PostgreSQL | 14 | 15 | 16 | 17 | 18 |",
+        "| extension pg_stat_statements | 1.9 | 1.10 | 1.10 | 1.11 | 1.12 |",
+        "| [locks](#locks) | `.sql` | `.sql` | `.sql` | `.sql` | `.sql` |",
+        "| [stat_database](#stat_database) | `.sql` (2) | `.sql` (2) | `.sql` (2) | `.sql` (2) | `.pg18.sql` |",
+        "| pg_stat_statements | 1.9 | 1.10 | 1.11 | 1.12 |",
+        "| [stat_statements_info](#stat_statements_info) | `.sql` | `.sql` | `.sql` | `.sql` |",
+        "| [stat_database](#stat_database) | 14–17 | `parallel_workers_to_launch`, `parallel_workers_launched` |",
+    ):
+        assert f"{line}\n" in page
