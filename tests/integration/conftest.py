@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from sbpgmon.demo.server import Cluster
 from tests.conftest import Database, GivenServer, Server
 from tests.integration.support import Site, fresh_database, make_template
+from tests.standby import Standby
 
 
 @pytest.fixture(scope="session")
@@ -81,21 +80,8 @@ def own(own_cluster: Cluster, _own_cluster: tuple[Cluster, str], tmp_path: Path)
 
 
 @pytest.fixture
-def standby(own_cluster: Cluster) -> Iterator[Server]:
-    """A hot standby of `own_cluster`, made by pg_basebackup."""
-    assert own_cluster.socket_dir is not None
-    if not (own_cluster.bin_dir / "pg_basebackup").exists():
-        pytest.skip("these server programs come without pg_basebackup")
-    data_dir = own_cluster.socket_dir / "standby"
-    run = own_cluster._run  # as the server's user
-    done = run("pg_basebackup", "-D", str(data_dir), "-d", own_cluster.dsn(), "-R", "-c", "fast", "--no-sync")
-    assert done.returncode == 0, done.stderr
-    with (data_dir / "postgresql.auto.conf").open("a") as config:
-        config.write("port = 5433\nlisten_addresses = ''\n")
-    try:
-        done = run("pg_ctl", "start", "-w", "-D", str(data_dir), "-l", str(data_dir / "standby.log"), "-o", "-p 5433")
-        assert done.returncode == 0, done.stderr
-        yield GivenServer(make_conninfo(own_cluster.dsn(), port=5433))
-    finally:
-        run("pg_ctl", "stop", "-w", "-D", str(data_dir), "-m", "immediate")
-        shutil.rmtree(data_dir)
+def standby(own_cluster: Cluster, tmp_path: Path) -> Iterator[Server]:
+    """A hot standby of `own_cluster`."""
+    with Standby(tmp_path / "standby", own_cluster) as server:
+        server.catch_up()
+        yield server
