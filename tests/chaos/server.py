@@ -12,9 +12,9 @@ from typing import Any
 
 import psycopg
 
-from sbpgmon.demo.binaries import ClusterError
 from sbpgmon.demo.processes import is_alive
 from sbpgmon.demo.server import Cluster
+from tests import standby
 from tests.conftest import Database
 from tests.integration.support import settle, wait_for
 
@@ -101,27 +101,12 @@ class Victim(Cluster):
             return False
 
 
-class Standby(Victim):
-    """A standby of `primary`, made with pg_basebackup."""
+class Standby(standby.Standby, Victim):
+    """A hot standby of `primary`, and as much at the suite's mercy."""
 
     def __init__(self, data_dir: Path, primary: Victim) -> None:
-        super().__init__(data_dir, bin_dir=primary.bin_dir, settings=primary.settings)
-        self._primary = primary
+        super().__init__(data_dir, primary)
         self.ids = primary.ids
-
-    def _initdb(self, password_file: Path) -> None:  # noqa: ARG002
-        done = self._run(
-            "pg_basebackup",
-            *("-D", str(self.data_dir), "-R", "-X", "stream", "--checkpoint=fast", "--no-sync"),
-            *("-d", self._primary.dsn()),
-        )
-        if done.returncode != 0:
-            raise ClusterError(f"pg_basebackup failed: {done.stderr.strip()}")
-
-    def catch_up(self) -> None:
-        """Until all that the primary has done so far has come."""
-        position = self._primary.value("SELECT pg_current_wal_lsn()")
-        wait_for(lambda: self.value("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", position))
 
     def promote(self) -> None:
         assert self.value("SELECT pg_promote(true, 60)")

@@ -14,8 +14,6 @@ from tests.chaos.world import Store, World
 
 @pytest.fixture
 def standby(victim: Victim, tmp_path: Path) -> Iterator[Standby]:
-    if not (victim.bin_dir / "pg_basebackup").is_file():
-        pytest.skip(f"{victim.bin_dir} has no pg_basebackup")
     with Standby(tmp_path / "standby", victim) as standby:
         standby.catch_up()
         yield standby
