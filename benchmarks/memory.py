@@ -55,8 +55,8 @@ def measure_memory(
     """
     catalog = load_catalog()
     dsns = {f"target{n:02d}": servers.create_target(f"fleet_{n:02d}") for n in range(targets)}
-    metrics = "\n".join(f'[metrics.{name}]\ninterval = "1s"' for name in catalog.metrics)
-    config = servers.write_config("fleet", servers.create_store(STORE_DATABASE, catalog), dsns, metrics)
+    sections = ['[environment]\ntick = "1s"', *(f'[metrics.{name}]\ninterval = "1s"' for name in catalog.metrics)]
+    config = servers.write_config("fleet", servers.create_store(STORE_DATABASE, catalog), dsns, "\n".join(sections))
     log = servers.folder / "fleet.log"
     command = [sys.executable, "-m", "benchmarks.daemon", "--config", str(config), "run"]
     with contextlib.ExitStack() as stack:

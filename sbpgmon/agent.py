@@ -15,7 +15,8 @@ import schedule
 
 from sbpgmon import memory
 from sbpgmon.catalog.catalog import load_catalog
-from sbpgmon.collect.due import due_metrics
+from sbpgmon.catalog.retention import check_retention
+from sbpgmon.collect.due import due_metrics, slot_at
 from sbpgmon.collect.readers import Job, Readers
 from sbpgmon.config import Settings
 from sbpgmon.errors import ConfigError, LeaseTakenError, SbpgmonError, StoreError, StoreReadOnlyError, TargetError
@@ -26,7 +27,8 @@ from sbpgmon.store.gate import FATAL, Gate
 from sbpgmon.store.spool import state_folder
 
 _IDLE_SECONDS = 0.25
-_KEEP_ALIVE_SECONDS = 2.0
+_LOOK_SECONDS = 1
+_KEEP_ALIVE_SECONDS = 2
 _MAX_THREADS = 64
 _CRON_SECONDS = 60.0  # cron's own resolution: what it starts every minute has no gap of a minute
 
@@ -60,6 +62,7 @@ class Agent:
 
     def _load(self, settings: Settings) -> None:
         catalog = load_catalog(settings.queries_dir)
+        check_retention(settings, catalog)
         gate = Gate(settings, catalog)
         for problem in catalog.problems:
             self._repeats.error("", problem.what, str(problem))
@@ -124,12 +127,18 @@ class Agent:
                 raise outcome.worst
             pool, results = stack.enter_context(self._pool(_MAX_THREADS))
             busy: set[str] = set()
+            missed: set[str] = set()  # a tick came while they were busy
+
+            def poll(name: str) -> None:
+                if (job := self._job(name, self._settings.tick_seconds)) is not None:
+                    busy.add(name)
+                    pool.submit(self._readers.poll, job, results, keep=True)
 
             def tick() -> None:
+                missed.update(busy)
                 for name in self._targets:
-                    if name not in busy and (job := self._job(name)) is not None:
-                        busy.add(name)
-                        pool.submit(self._readers.poll, job, results, keep=True)
+                    if name not in busy:
+                        poll(name)
 
             clock = schedule.Scheduler()
             self._wind(clock, tick)
@@ -139,25 +148,53 @@ class Agent:
             while busy or not stopping[0]:
                 systemd.alive()
                 if not stopping[0]:
-                    clock.run_pending()
+                    self._run_pending(clock, tick)
                 if reloading[0] and not busy:
                     reloading[0] = False
                     self._reload(reload, outcome)
                     self._gate.on_progress = systemd.alive
                     self._wind(clock, tick)
+                    tick()
                 with contextlib.suppress(queue.Empty):
-                    job = results.get(timeout=_IDLE_SECONDS)
-                    busy.discard(job.target.name)
+                    idle = _IDLE_SECONDS if stopping[0] else min(_IDLE_SECONDS, clock.idle_seconds or 0.0)
+                    job = results.get(timeout=max(0.01, idle))
+                    name = job.target.name
+                    busy.discard(name)
                     self._hand_over(job, outcome)
+                    if name in missed:
+                        missed.discard(name)
+                        if not (stopping[0] or reloading[0]):
+                            poll(name)
                     if not busy:
                         memory.give_back()
             systemd.send("STOPPING=1")
             LOGGER.info("stopped: %d snapshots were stored", outcome.snapshots)
 
     def _wind(self, clock: schedule.Scheduler, tick: Callable[[], None]) -> None:
+        """Winds the clock: a tick at each multiple of the tick's seconds since the epoch, as the metrics' grids are."""
+        slots = [self._slot()]
+
+        def look() -> None:
+            if (slot := self._slot()) != slots[0]:
+                slots[0] = slot
+                tick()
+
         clock.clear()
-        clock.every(_whole(self._settings.agent.tick)).seconds.do(tick)
-        clock.every(_whole(_KEEP_ALIVE_SECONDS)).seconds.do(self._keep_alive)
+        clock.every(_LOOK_SECONDS).seconds.do(look)
+        clock.every(_KEEP_ALIVE_SECONDS).seconds.do(self._keep_alive)
+
+    def _slot(self) -> int:
+        return slot_at(time.time(), self._settings.tick_seconds)
+
+    def _run_pending(self, clock: schedule.Scheduler, tick: Callable[[], None]) -> None:
+        clock.run_pending()
+        for job in clock.get_jobs():
+            # On the second: what is scheduled a second after it ran drifts past the ticks.
+            assert job.next_run is not None
+            job.next_run = job.next_run.replace(microsecond=0)
+        if (clock.idle_seconds or 0.0) > _LOOK_SECONDS:
+            # The clock was put back, or summer has ended, for schedule goes by local time: nothing would run.
+            self._wind(clock, tick)
 
     def _reload(self, reload: Callable[[], Settings], outcome: Outcome) -> None:
         old = self._gate
@@ -266,7 +303,3 @@ class Agent:
         self._gate.release()
         self._readers.close()
         self._gate.close()
-
-
-def _whole(seconds: float) -> int:
-    return max(1, round(seconds))

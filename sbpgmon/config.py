@@ -5,56 +5,26 @@ Precedence: command line, then environment (`SBPGMON_STORE__DSN` is `[store] dsn
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-)
+from pydantic import Field, PrivateAttr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from sbpgmon.durations import Seconds
+from sbpgmon.durations import parse_seconds as parse_seconds
+from sbpgmon.environment import Ages, Environment, Section, problems_of
 from sbpgmon.errors import ConfigError
 
 DEFAULT_CONFIG = Path("sbpgmon.toml")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 _ELSEWHERE = {"SBPGMON_STORE", "SBPGMON_STORE__DSN", "SBPGMON_TARGETS"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
-def parse_seconds(value: object) -> float:
-    """Seconds from `15s`, `2m`, `1h`, `500ms` or a plain number; raises ValueError otherwise."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|min|m|h|d)?", str(value).strip())
-    if match is None:
-        raise ValueError(f"{value!r} is not a duration: write 500ms, 15s, 5m, 1h or 7d")
-    return float(match[1]) * _UNITS[match[2] or ""]
-
-
-def _positive(value: float) -> float:
-    if not 0 < value < math.inf:
-        raise ValueError("a duration must be more than 0, and end")
-    return value
-
-
-Seconds = Annotated[float, BeforeValidator(parse_seconds), AfterValidator(_positive)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class Store(_Section):
+class Store(Section):
     """Where the schema `monitoring` lives."""
 
     dsn: str | None = Field(
@@ -65,7 +35,7 @@ class Store(_Section):
     )
 
 
-class Target(_Section):
+class Target(Section):
     """A database that is monitored."""
 
     name: str = Field(description="Its name in the history: letters, digits, `.`, `_` and `-`, at most 63.")
@@ -79,18 +49,18 @@ class Target(_Section):
         return value
 
 
-class MetricSettings(_Section):
+class MetricSettings(Section):
     """What a site changes of one metric."""
 
     enabled: bool = Field(default=True, description="Whether it is read at all.")
     interval: Seconds | None = Field(default=None, description="How often, in place of the file's `interval:`.")
     timeout: Seconds | None = Field(default=None, description="Limit of its query, in place of the file's `timeout:`.")
+    retention: Ages = Field(default={}, description="How long its tiers are kept, in place of the environment's.")
 
 
-class Agent(_Section):
+class Agent(Section):
     """How the agent works."""
 
-    tick: Seconds = Field(default=1.0, description="How often the daemon looks for what is due.")
     connect_timeout: Seconds = Field(default=5.0, description="Limit of connecting, to a target and to the store.")
     deadline: Seconds = Field(default=60.0, description="Limit of one poll of one target, whatever hangs.")
     lease: Seconds = Field(
@@ -121,6 +91,7 @@ class Settings(BaseSettings):
     store: Store = Store()
     targets: list[Target] = []
     metrics: dict[str, MetricSettings] = {}
+    environment: Environment = Environment()
     agent: Agent = Agent()
     queries_dir: Path | None = Field(
         default=None,
@@ -137,6 +108,7 @@ class Settings(BaseSettings):
         "or none.",
     )
     allow_superuser: bool = Field(default=False, description="Poll with a role that could write. Not for production.")
+    _source: str = PrivateAttr(default="the configuration")
 
     @classmethod
     def settings_customise_sources(
@@ -149,6 +121,26 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # What load() passes comes from the file, which the environment outranks; it merges sections deeply.
         return env_settings, init_settings
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, for messages: the file, or the environment."""
+        return self._source
+
+    @property
+    def tick_seconds(self) -> float:
+        """How often the daemon looks for what is due."""
+        return self.environment.tick_seconds
+
+    @property
+    def retention(self) -> dict[str, float | None]:
+        """How long each tier is kept, finest first, in seconds; None: forever."""
+        return self.environment.ages
+
+    def retention_of(self, metric_name: str) -> dict[str, float | None]:
+        """The same for one metric."""
+        chosen = self.metrics.get(metric_name)
+        return self.retention if chosen is None else {**self.retention, **chosen.retention}
 
     @property
     def store_dsn(self) -> str:
@@ -210,6 +202,13 @@ def load(
         # Names the field, never its value.
         raise ConfigError(f"The environment: {error}.", "Lists and sections there are JSON; see docs/cli.md.") from None
     settings = settings.model_copy(update=over)
+    settings._source = where
+    if problems := list(problems_of(settings.retention)):
+        profile = settings.environment.profile
+        raise ConfigError(
+            f"{where}: environment.retention: {'; '.join(problems)} (the rest is the profile {profile}).",
+            "Mend it: a coarser tier is kept at least as long as a finer one. docs/cli.md has the profiles.",
+        )
     names = [target.name for target in settings.targets]
     for name in names:
         if names.count(name) > 1:

@@ -151,9 +151,15 @@ class Metric:
 
     @property
     def tier(self) -> str:
-        """The finest tier that fits the interval."""
-        fitting = [name for name, seconds in TIER_SECONDS.items() if seconds <= self.interval_seconds]
-        return fitting[-1] if fitting else "raw"
+        """The finest tier, which holds every reading."""
+        return self.tiers[0]
+
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """Where its history is kept, finest first: the file's choice, else what fits its interval, up to hours."""
+        coarsest_fit = [name for name, seconds in TIER_SECONDS.items() if seconds <= self.interval_seconds][-1]
+        names = list(TIER_SECONDS)
+        return tuple(names[names.index(coarsest_fit) : max(names.index("1h"), names.index(coarsest_fit)) + 1])
 
 
 # A tier's resolution in seconds; `raw` holds every reading.

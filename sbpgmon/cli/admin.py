@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from sbpgmon.catalog.retention import check_retention
 from sbpgmon.cli.main import Context
 from sbpgmon.cli.output import console, to_json
 from sbpgmon.errors import DoctorError, QueryFileError, StoreRefusedError
@@ -90,6 +91,7 @@ def init(context: Context, sql: bool) -> None:
 
     settings = context.load()
     catalog = context.catalog(settings)
+    check_retention(settings, catalog)
     problems = list(catalog.problems)
     for problem in problems:
         click.echo(f"warning: {problem}", err=True)

@@ -20,8 +20,10 @@ from pydantic.fields import FieldInfo
 from sbpgmon.catalog.catalog import Catalog, load_catalog, pick_variant
 from sbpgmon.cli.main import cli
 from sbpgmon.config import Agent, MetricSettings, Settings, Store, Target
+from sbpgmon.durations import in_words
+from sbpgmon.environment import PROFILES, Environment
 from sbpgmon.errors import exit_codes
-from sbpgmon.model import Column, Metric, Server, Variant, View
+from sbpgmon.model import TIER_SECONDS, Column, Metric, Server, Variant, View
 
 WIDTH = 78  # what click makes of a terminal with 80 columns
 MAJORS = (14, 15, 16, 17, 18)
@@ -32,6 +34,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("", Settings, ""),
     ("[store]", Store, "SBPGMON_STORE__"),
     ("[[targets]]", Target, ""),
+    ("[environment]", Environment, "SBPGMON_ENVIRONMENT__"),
     ("[metrics.NAME]", MetricSettings, "SBPGMON_METRICS__NAME__"),
     ("[agent]", Agent, "SBPGMON_AGENT__"),
 )
@@ -63,7 +66,7 @@ def cli_page() -> str:
     parts.append(
         "## Configuration\n\n"
         "One file, `sbpgmon.toml` in the current folder or the one that `--config` names. The command line outranks "
-        "the environment, which outranks the file. Durations are `500ms`, `15s`, `5m`, `1h`, `7d`, or seconds. "
+        "the environment, which outranks the file. Durations are `500ms`, `15s`, `5m`, `1h`, `7d`, `1y`, or seconds. "
         "Passwords need not stand in a DSN: libpq takes them from `~/.pgpass`, a service file or `PGPASSWORD`.\n"
     )
     for heading, model, prefix in _SECTIONS:
@@ -71,8 +74,18 @@ def cli_page() -> str:
         if heading:
             parts.append(f"{model.__doc__}\n")
         parts.append(_keys(model, prefix if heading else "SBPGMON_"))
+        if model is Environment:
+            parts.append(_profiles())
     parts.append(_environment())
     return "\n".join(parts)
+
+
+def _profiles() -> str:
+    rows = [
+        (f"`{name}`", in_words(profile.tick_seconds), *map(in_words, profile.retention.values()))
+        for name, profile in PROFILES.items()
+    ]
+    return _table(("profile", "tick", *(f"`{tier}` is kept" for tier in TIER_SECONDS)), rows)
 
 
 def _keys(model: type[BaseModel], prefix: str) -> str:
@@ -94,6 +107,8 @@ def _type(field: FieldInfo) -> str:
             return name(next(part for part in get_args(annotation) if part is not NoneType))
         if origin is Literal:
             return " or ".join(f'`"{choice}"`' for choice in get_args(annotation))
+        if origin is dict:
+            return "table of durations"  # the one table of the settings
         if origin is list:
             return f"list of {name(get_args(annotation)[0])}s"
         return {str: "string", bool: "boolean", int: "integer", float: "number", Path: "path"}[annotation]
@@ -106,7 +121,7 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if field.is_required():
         return "required"
-    if value is None or value == Path():
+    if value is None or value in ({}, Path()):
         return "–"
     if isinstance(value, float):
         return f"`{value / 60:g}m`" if value > 60 and value % 60 == 0 else f"`{value:g}s`"

@@ -41,6 +41,9 @@ def write_config(workspace: Workspace, *, target: str, reader_dsn: str, owner_ds
         f"name = {_quote(target)}",
         f"dsn = {_quote(reader_dsn)}",
         "",
+        "[environment]",
+        'tick = "1s"',
+        "",
         "[agent]",
         'texts_every = "5s"',
     ]

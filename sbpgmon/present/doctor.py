@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sbpgmon.catalog.catalog import Catalog, is_for, pick_variant
+from sbpgmon.catalog.retention import check_retention
 from sbpgmon.config import Settings, Target
+from sbpgmon.durations import in_words
 from sbpgmon.errors import RefusedError, SbpgmonError, SchemaGoneError
 from sbpgmon.model import Server
 from sbpgmon.sources.probe import probe, refuse_unsafe
@@ -41,6 +43,8 @@ def examine(settings: Settings, catalog: Catalog) -> Iterator[Check]:
     if not catalog.problems:
         yield Check("catalog", "SQL files", "ok", f"{len(catalog.metrics)} metrics, {len(catalog.views)} views")
     try:
+        check_retention(settings, catalog)
+        yield Check("agent", "retention", "ok", _ages(settings))
         yield _free_disk(settings)
     except SbpgmonError as error:
         yield _failed("agent", "configuration", error)
@@ -52,6 +56,11 @@ def examine(settings: Settings, catalog: Catalog) -> Iterator[Check]:
 
 def _failed(where: str, check_: str, error: SbpgmonError, status: str = "fail") -> Check:
     return Check(where, check_, status, error.what, error.way_out)
+
+
+def _ages(settings: Settings) -> str:
+    kept = ", ".join(f"{tier} {in_words(seconds)}" for tier, seconds in settings.retention.items())
+    return f"{settings.environment.profile}: {kept}; a tick every {in_words(settings.tick_seconds)}"
 
 
 def _free_disk(settings: Settings) -> Check:

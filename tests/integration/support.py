@@ -22,6 +22,7 @@ from sbpgmon.agent import Agent, Outcome
 from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.collect.due import slot_at
 from sbpgmon.config import load
+from sbpgmon.model import TIER_SECONDS
 from sbpgmon.present.grants import grants_sql
 from sbpgmon.store.connection import StoreConnection
 from sbpgmon.store.upgrade import init
@@ -30,6 +31,11 @@ from tests.conftest import Database, Server
 READER, OWNER, GRAFANA = "sbpgmon_reader", "sbpgmon_owner", "grafana_reader"
 METRICS = tuple(load_catalog().metrics)
 TARGET = "app"
+# For `configure`: what has been read is not due again, and is kept until it would be.
+ONLY_ONCE: dict[str, Any] = {
+    "metrics": {name: {"interval": "10000d"} for name in METRICS},
+    "environment": {"retention": dict.fromkeys(TIER_SECONDS, "forever")},
+}
 GAP = 4  # the bit of `quality` that a slow machine may set
 _SLOT_SECONDS = 0.1  # of the grid that `Site.configure` gives every metric
 
@@ -68,11 +74,12 @@ class Site:
     def configure(
         self, *, store: str | None = None, metrics: Mapping[str, Mapping[str, Any]] | None = None, **more: Any
     ) -> None:
-        """Writes the configuration anew: every metric every tenth of a second, texts as often.
+        """Writes the configuration anew: every metric every tenth of a second, texts as often, a tick a second.
 
         `more` are keys of the top; a mapping among them is a section.
         """
         agent = {"texts_every": "1ms", "lease": "30s"} | more.pop("agent", {})
+        environment = {"tick": "1s"} | more.pop("environment", {})
         intervals: dict[str, dict[str, Any]] = {name: {"interval": "100ms"} for name in METRICS}
         for name, chosen in (metrics or {}).items():
             intervals[name] = intervals.get(name, {}) | dict(chosen)
@@ -80,6 +87,7 @@ class Site:
         lines += _section("store", {"dsn": self.database.dsn(OWNER) if store is None else store})
         for name, dsn in self.targets.items():
             lines += ["", "[[targets]]", f"name = {json.dumps(name)}", f"dsn = {json.dumps(dsn)}"]
+        lines += _section("environment", environment)
         lines += _section("agent", agent)
         for name, chosen in intervals.items():
             lines += _section(f"metrics.{name}", chosen)
@@ -179,7 +187,13 @@ class Site:
 
 
 def _section(name: str, values: Mapping[str, Any]) -> list[str]:
-    return ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    return ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{json.dumps(key)} = {_toml(item)}' for key, item in value.items())} }}"
+    return json.dumps(value)
 
 
 def make_roles(database: Database) -> None:

@@ -7,7 +7,7 @@ import threading
 import psycopg
 import pytest
 
-from tests.integration.support import GAP, GRAFANA, METRICS, READER, TARGET, Site, settle
+from tests.integration.support import GAP, GRAFANA, METRICS, ONLY_ONCE, READER, TARGET, Site, settle
 
 pytestmark = pytest.mark.matrix
 
@@ -34,7 +34,7 @@ def test_every_metric_leaves_a_snapshot(monitored: Site) -> None:
 
 
 def test_the_same_slot_is_read_once(monitored: Site) -> None:
-    monitored.configure(metrics={name: {"interval": "10000d"} for name in METRICS})
+    monitored.configure(**ONLY_ONCE)
     assert monitored.polled().snapshots == len(METRICS)
     again = monitored.collect()
     assert (again.targets, again.snapshots, again.worst) == (0, 0, None)

@@ -13,7 +13,7 @@ from sbpgmon.config import Target, load
 from sbpgmon.model import Status
 from sbpgmon.sources.session import Session
 from tests.conftest import Server
-from tests.integration.support import METRICS, READER, TARGET, Site, wait_for
+from tests.integration.support import METRICS, ONLY_ONCE, READER, TARGET, Site, wait_for
 from tests.integration.test_agent_targets import BROKEN
 
 pytestmark = pytest.mark.matrix
@@ -50,7 +50,7 @@ def test_polls_leave_no_session_state(monitored: Site) -> None:
 
 
 def test_a_daemon_holds_a_connection_and_no_transaction(monitored: Site) -> None:
-    monitored.configure(metrics={name: {"interval": "10000d"} for name in METRICS})
+    monitored.configure(**ONLY_ONCE)
     with monitored.start("run"):
         wait_for(lambda: monitored.value("SELECT count(*) FROM monitoring.snapshot") == len(METRICS))
         # What has been stored has been read: between two polls now.

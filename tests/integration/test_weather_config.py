@@ -32,8 +32,8 @@ def test_no_target(offline: Site) -> None:
     ("text", "message"),
     [
         ("targets = [", "not valid TOML"),
-        ("[agent]\ntick = 'soon'", "agent.tick: Value error, 'soon' is not a duration"),
-        ("[agent]\ntick = -1", "a duration must be more than 0"),
+        ("[environment]\ntick = 'soon'", "environment.tick: Value error, 'soon' is not a duration"),
+        ("[environment]\ntick = -1", "a duration must be more than 0"),
         ("[agent]\nmax_snapshot_bytes = 1", "agent.max_snapshot_bytes: "),
         ("stores = 1", "stores: unknown key"),
         ("[store]\nsdn = 'x'", "store.sdn: unknown key"),

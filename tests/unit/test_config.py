@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -10,8 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbpgmon.config import load, parse_seconds, require_targets
+from sbpgmon.catalog.catalog import load_catalog
+from sbpgmon.catalog.retention import check_retention
+from sbpgmon.config import Settings, load, parse_seconds, require_targets
+from sbpgmon.durations import in_words
+from sbpgmon.environment import problems_of
 from sbpgmon.errors import ConfigError
+from sbpgmon.model import TIER_SECONDS
 
 SECRET = "s3cr3t-pa55"
 FULL = f"""
@@ -38,8 +44,11 @@ enabled = false
 interval = "2m"
 timeout = 7
 
+[environment]
+profile = "staging"
+tick = "5s"
+
 [agent]
-tick = "500ms"
 lease = "2m"
 """
 
@@ -65,6 +74,7 @@ def full(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("text", "seconds"), [
     ("500ms", 0.5), ("15s", 15), ("5m", 300), ("5min", 300), ("1h", 3600), ("7d", 604800), ("1.5h", 5400), ("20", 20),
+    ("2w", 1209600), ("1y", 31536000),
     (" 3 s ", 3), (20, 20), (0.25, 0.25),
 ])  # fmt: skip
 def test_durations(text: object, seconds: float) -> None:
@@ -77,7 +87,7 @@ def test_what_is_no_duration(text: object) -> None:
         parse_seconds(text)
 
 
-@given(st.integers(0, 10**6), st.sampled_from(["ms", "s", "m", "min", "h", "d", ""]))
+@given(st.integers(0, 10**6), st.sampled_from(["ms", "s", "m", "min", "h", "d", "w", "y", ""]))
 def test_a_duration_is_its_number_of_units(number: int, unit: str) -> None:
     assert parse_seconds(f"{number}{unit}") == pytest.approx(number * parse_seconds(f"1{unit}"))
 
@@ -92,7 +102,7 @@ def test_everything_out_of_a_file(full: Path) -> None:
     assert settings.store.readers == ["grafana", "boss"]
     assert settings.metrics["locks"].enabled is False
     assert (settings.metrics["stat_statements"].interval, settings.metrics["stat_statements"].timeout) == (120, 7)
-    assert (settings.agent.tick, settings.agent.lease, settings.agent.deadline) == (0.5, 120, 60)
+    assert (settings.tick_seconds, settings.agent.lease, settings.agent.deadline) == (5, 120, 60)
     assert settings.texts == "off"
 
 
@@ -137,7 +147,7 @@ def test_the_environment_outranks_the_file(full: Path, monkeypatch: pytest.Monke
     settings = load(full)
     assert settings.store_dsn == "dbname=other"
     assert settings.store.readers == ["grafana", "boss"]
-    assert (settings.agent.lease, settings.agent.tick) == (9, 0.5)
+    assert (settings.agent.lease, settings.tick_seconds) == (9, 5)
     assert settings.metrics["locks"].enabled
     assert settings.metrics["stat_statements"].interval == 120
     assert settings.texts == "normalized"
@@ -202,10 +212,21 @@ def test_one_dsn_is_never_overruled_in_silence(name: str, value: str, monkeypatc
         ("[[targets]]\nname = 'a\\n'\ndsn = ''".replace("'", '"'), "targets.0.name: .*a target's name is letters"),
         ("[[targets]]\nname = '../x'\ndsn = ''", "targets.0.name"),
         ("[[targets]]\nname='a'\ndsn='x'\n[[targets]]\nname='a'\ndsn='y'", "two targets are named 'a'"),
-        ("[agent]\ntick = 'often'", "agent.tick: .*'often' is not a duration"),
-        ("[agent]\ntick = 0", "agent.tick: .*more than 0"),
-        ("[agent]\ntick = inf", "agent.tick: .*more than 0, and end"),
-        ("[agent]\ntick = nan", "agent.tick: .*more than 0, and end"),
+        ("[agent]\ntick = '1s'", "agent.tick: unknown key"),
+        ("[environment]\ntick = 'often'", "environment.tick: .*'often' is not a duration"),
+        ("[environment]\ntick = 0", "environment.tick: .*more than 0"),
+        ("[environment]\ntick = '900ms'", "environment.tick: .*greater than or equal to 1"),
+        ("[environment]\ntick = inf", "environment.tick: .*more than 0, and end"),
+        ("[environment]\ntick = nan", "environment.tick: .*more than 0, and end"),
+        ("[environment]\nprofile = 'test'", "environment.profile: .*'development', 'staging' or 'production'"),
+        ("[environment]\nretention = '1d'", "environment.retention: .*dictionary"),
+        (
+            "[environment]\nretention = { '2m' = '1d' }",
+            "environment.retention: .*'2m' is not a tier: raw, 1m, 5m, 1h, 1d",
+        ),
+        ("[environment]\nretention = { raw = 'ever' }", "environment.retention.raw: .*'ever' is not a duration"),
+        ("[environment]\nretention = { raw = 0 }", "environment.retention.raw: .*more than 0"),
+        ("[metrics.locks]\nretention = { '1w' = '1d' }", "metrics.locks.retention: .*'1w' is not a tier"),
         ("[agent]\nspool_bytes = 1", "agent.spool_bytes"),
         ("[metrics.locks]\ninterval = '-1s'", "metrics.locks.interval"),
         ("texts = 'all'", "texts: .*'normalized' or 'off'"),
@@ -267,3 +288,128 @@ def test_no_error_shows_a_password_of_the_environment(monkeypatch: pytest.Monkey
         load()
     assert SECRET not in f"{refused.value!r} {refused.value}"
     assert refused.value.__suppress_context__
+
+
+# Profiles, ticks, retention
+
+DAY = 86400.0
+
+
+def _load(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    return load(path)
+
+
+@pytest.mark.parametrize(("profile", "tick", "retention"), [
+    ("development", 30, {"raw": 0.25, "1m": 7, "5m": 7, "1h": 7, "1d": 7}),
+    ("staging", 15, {"raw": 0.25, "1m": 7, "5m": 14, "1h": 14, "1d": 14}),
+    ("production", 15, {"raw": 0.25, "1m": 7, "5m": 30, "1h": 365, "1d": None}),
+])  # fmt: skip
+def test_profiles(tmp_path: Path, profile: str, tick: float, retention: dict[str, float | None]) -> None:
+    settings = _load(tmp_path, f'[environment]\nprofile = "{profile}"')
+    assert settings.tick_seconds == tick
+    assert settings.retention == {tier: days and days * DAY for tier, days in retention.items()}
+    assert settings.retention_of("locks") == settings.retention
+
+
+def test_production_is_what_nothing_said_means() -> None:
+    assert load().environment.profile == "production"
+
+
+def test_a_profile_is_replaced_figure_by_figure_and_by_metric(tmp_path: Path) -> None:
+    settings = _load(
+        tmp_path,
+        '[environment]\nprofile = "staging"\ntick = "5s"\nretention = { "5m" = "10d", 1d = "forever" }\n'
+        '[metrics.locks]\nretention = { raw = "1d", "1h" = "4w", "1d" = "2y" }\n',
+    )
+    assert settings.tick_seconds == 5
+    kept = {"raw": 0.25 * DAY, "1m": 7 * DAY, "5m": 10 * DAY, "1h": 14 * DAY, "1d": None}
+    assert settings.retention == kept == settings.retention_of("server")
+    assert settings.retention_of("locks") == kept | {"raw": DAY, "1h": 28 * DAY, "1d": 730 * DAY}
+    assert list(settings.retention_of("locks")) == ["raw", "1m", "5m", "1h", "1d"]
+
+
+def test_retention_out_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SBPGMON_ENVIRONMENT__PROFILE", "development")
+    monkeypatch.setenv("SBPGMON_ENVIRONMENT__TICK", "1m")
+    monkeypatch.setenv("SBPGMON_ENVIRONMENT__RETENTION__1D", "forever")
+    monkeypatch.setenv("SBPGMON_METRICS__LOCKS__RETENTION", '{"1m": "8d"}')
+    settings = _load(tmp_path, '[environment]\nprofile = "staging"\nretention = { raw = "3h" }')
+    assert (settings.environment.profile, settings.tick_seconds) == ("development", 60)
+    assert (settings.retention["raw"], settings.retention["1d"]) == (3 * 3600, None)
+    assert settings.retention_of("locks")["1m"] == 8 * DAY
+
+
+@pytest.mark.parametrize(
+    ("retention", "what"),
+    [
+        ('{ raw = "8d" }', "1m is kept for 7 d, and the finer raw longer: 8 d"),
+        ('{ "1h" = "3d" }', "1h is kept for 3 d, and the finer 5m longer: 30 d"),
+        ('{ raw = "forever" }', "1h is kept for 365 d, and the finer raw longer: forever"),
+        ('{ raw = "30s" }', "raw is kept for 30 s, and roll-ups out of it need 2 h"),
+        ('{ raw = "1h" }', "raw is kept for 1 h, and roll-ups out of it need 2 h"),
+        ('{ raw = "2h", "1m" = "30s" }', "1m is kept for 30 s, less than one of its own steps"),
+        ('{ "1d" = "3h" }', "1d is kept for 3 h, less than one of its own steps"),
+    ],
+)
+def test_a_retention_that_cannot_be(tmp_path: Path, retention: str, what: str) -> None:
+    with pytest.raises(ConfigError, match=what) as refused:
+        _load(tmp_path, f"[environment]\nretention = {retention}")
+    assert refused.value.what.startswith(f"{tmp_path / 'x.toml'}: environment.retention: ")
+    assert "production" in refused.value.what
+    assert "coarser tier" in refused.value.way_out
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(2, 10**5)), min_size=5, max_size=5))
+def test_tiers_nest_or_are_refused(hours: list[int | None]) -> None:
+    ages = {tier: None if n is None else n * 3600.0 for tier, n in zip(TIER_SECONDS, hours, strict=True)}
+    numbers = [math.inf if age is None else age for age in ages.values()]
+    fine = numbers == sorted(numbers) and numbers[-1] >= DAY
+    assert (list(problems_of(ages)) == []) == fine
+
+
+# With the catalog: retention against the tiers and the interval of a metric
+
+
+def _check(tmp_path: Path, text: str) -> None:
+    check_retention(_load(tmp_path, text), load_catalog())
+
+
+@pytest.mark.parametrize("text", [
+    "", '[environment]\nprofile = "development"', '[environment]\nprofile = "staging"',
+    '[metrics.locks]\nretention = { raw = "1d" }', '[metrics.locks]\nretention = { raw = "2h", "1m" = "2h" }',
+    '[metrics.locks]\ninterval = "6h"', '[metrics.locks]\ninterval = "1d"\nenabled = false',
+    '[metrics.unheard_of]\ninterval = "1y"\nretention = { raw = "1s" }',
+])  # fmt: skip
+def test_a_retention_that_fits_the_metrics(tmp_path: Path, text: str) -> None:
+    _check(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('interval = "7h"', "metrics.locks: raw is kept for 6 h, less than its interval of 7 h"),
+        ('interval = "3h"\nretention = { raw = "2h" }', "raw is kept for 2 h, less than its interval of 3 h"),
+        ('retention = { raw = "8d" }', "metrics.locks: 1m is kept for 7 d, and the finer raw longer: 8 d"),
+        ('retention = { raw = "5m" }', "metrics.locks: raw is kept for 5 min, and roll-ups out of it need 2 h"),
+    ],
+)
+def test_a_retention_that_a_metric_cannot_have(tmp_path: Path, text: str, what: str) -> None:
+    with pytest.raises(ConfigError, match=what) as refused:
+        _check(tmp_path, f"[metrics.locks]\n{text}")
+    assert refused.value.what.startswith(f"{tmp_path / 'x.toml'}: ")
+    assert "[metrics.NAME]" in refused.value.way_out
+
+
+def test_a_tier_that_a_metric_does_not_have(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"metrics.stat_statements: it has no tier raw, but 1m, "):
+        _check(tmp_path, '[metrics.stat_statements]\nretention = { raw = "1d" }')
+
+
+@pytest.mark.parametrize(("seconds", "words"), [
+    (0.5, "0.5 s"), (90, "90 s"), (60, "1 min"), (7200, "2 h"), (86400, "1 d"), (36500 * DAY, "36,500 d"),
+    (None, "forever"),
+])  # fmt: skip
+def test_durations_in_words(seconds: float | None, words: str) -> None:
+    assert in_words(seconds) == words

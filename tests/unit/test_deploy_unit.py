@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from sbpgmon import config
 from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.cli.main import cli
+from sbpgmon.environment import Environment
 from sbpgmon.errors import ConfigError, SbpgmonError
 from sbpgmon.sources.session import parse_dsn
 from sbpgmon.store.apply import GAP_INTERVALS
@@ -130,12 +131,13 @@ def test_the_example_of_the_configuration_loads(monkeypatch: pytest.MonkeyPatch)
     assert [target.name for target in settings.targets] == ["orders", "ledger"]
     assert settings.store_dsn == "service=sbpgmon_store"
     assert settings.agent == config.Agent(), "the comment says that these are the defaults"
+    assert settings.environment == Environment()
     assert settings.metrics.keys() <= load_catalog().metrics.keys()
 
 
 def test_the_example_shows_every_section_and_every_setting() -> None:
     text = (DEPLOY / "sbpgmon.toml.example").read_text(encoding="utf-8")
-    models = (config.Settings, config.Store, config.Target, config.Agent, config.MetricSettings)
+    models = (config.Settings, config.Store, config.Target, config.Agent, config.MetricSettings, Environment)
     missing = [name for model in models for name in model.model_fields if name not in text]
     assert missing == []
     assert "password" not in " ".join(line for line in text.splitlines() if not line.startswith("#"))

@@ -9,6 +9,7 @@ import pytest
 from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.cli import docs
 from sbpgmon.config import Agent, MetricSettings, Settings, Store, Target
+from sbpgmon.environment import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,8 +32,8 @@ def test_the_pages_name_no_path_of_this_machine(tmp_path: Path, monkeypatch: pyt
 
 def test_every_key_of_the_configuration_is_documented() -> None:
     page = docs.cli_page()
-    sections = {"store", "targets", "metrics", "agent"}
-    for model in (Settings, Store, Target, MetricSettings, Agent):
+    sections = {"store", "targets", "metrics", "environment", "agent"}
+    for model in (Settings, Store, Target, Environment, MetricSettings, Agent):
         for name, field in model.model_fields.items():
             if model is Settings and name in sections:
                 continue
