@@ -80,7 +80,7 @@ def own(own_cluster: Cluster, _own_cluster: tuple[Cluster, str], tmp_path: Path)
 
 
 @pytest.fixture
-def standby(own_cluster: Cluster, tmp_path: Path) -> Iterator[Server]:
+def standby(own_cluster: Cluster, tmp_path: Path) -> Iterator[Standby]:
     """A hot standby of `own_cluster`."""
     with Standby(tmp_path / "standby", own_cluster) as server:
         server.catch_up()
