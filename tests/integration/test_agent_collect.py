@@ -126,6 +126,7 @@ def _deadlock(site: Site) -> None:
 def test_a_deadlock_is_seen_once(monitored: Site) -> None:
     monitored.polled()
     _deadlock(monitored)
+    settle(monitored.database)
     monitored.polled()
     monitored.polled()
     rows = monitored.ask("SELECT datname, deadlocks FROM monitoring.deadlocks WHERE deadlocks > 0")
@@ -136,6 +137,7 @@ def test_derived_views_are_what_people_rely_on(monitored: Site) -> None:
     monitored.polled()
     with monitored.database.connect() as connection:
         connection.execute("CREATE TABLE t AS SELECT n FROM generate_series(1, 10000) n; SELECT count(*) FROM t")
+    settle(monitored.database)
     monitored.polled()
     with monitored.database.connect(GRAFANA) as connection:
         for view, columns in VIEWS.items():
