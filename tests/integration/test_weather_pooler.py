@@ -17,6 +17,8 @@ from sbpgmon.demo.server import Cluster
 from tests.conftest import GivenServer, Server
 from tests.integration.support import METRICS, OWNER, READER, TARGET, Site, wait_for
 
+pytestmark = pytest.mark.matrix
+
 PORT = 6543
 CONFIG = """
 [databases]
