@@ -41,8 +41,11 @@ select
   null::double precision as jit_deform_time,
   null::bigint as parallel_workers_to_launch,
   null::bigint as parallel_workers_launched,
-  i.stats_reset as stats_since,
-  i.stats_reset,
-  i.dealloc
-from @extschema:pg_stat_statements@.pg_stat_statements(false) as s
-left join @extschema:pg_stat_statements@.pg_stat_statements_info as i on true
+  (select stats_reset from @extschema:pg_stat_statements@.pg_stat_statements_info) as stats_since,
+  case s.ordinality when 1 then (
+    select stats_reset from @extschema:pg_stat_statements@.pg_stat_statements_info
+  ) end as stats_reset,
+  case s.ordinality when 1 then (
+    select dealloc from @extschema:pg_stat_statements@.pg_stat_statements_info
+  ) end as dealloc
+from @extschema:pg_stat_statements@.pg_stat_statements(false) with ordinality as s

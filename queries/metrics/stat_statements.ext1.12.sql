@@ -42,7 +42,10 @@ select
   nullif(s.parallel_workers_to_launch, 0) as parallel_workers_to_launch,
   nullif(s.parallel_workers_launched, 0) as parallel_workers_launched,
   s.stats_since,
-  i.stats_reset,
-  i.dealloc
-from @extschema:pg_stat_statements@.pg_stat_statements(false) as s
-left join @extschema:pg_stat_statements@.pg_stat_statements_info as i on true
+  case s.ordinality when 1 then (
+    select stats_reset from @extschema:pg_stat_statements@.pg_stat_statements_info
+  ) end as stats_reset,
+  case s.ordinality when 1 then (
+    select dealloc from @extschema:pg_stat_statements@.pg_stat_statements_info
+  ) end as dealloc
+from @extschema:pg_stat_statements@.pg_stat_statements(false) with ordinality as s

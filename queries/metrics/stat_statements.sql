@@ -4,8 +4,8 @@
 -- writes temporary files and takes twenty times as long. Every entry is read (no LIMIT), since an entry that is
 -- missing would look like one that was evicted. Zeros are sent as NULL, which costs half the time on the server.
 --
--- LEFT JOIN and not CROSS JOIN: the counts of evictions and resets are then read after the entries, so that no
--- eviction that the entries show is missed.
+-- The counts of evictions and resets are sent in the first row alone. They are scalar subqueries and not joined: they
+-- are then read once, and after the entries, so that no eviction that the entries show is missed.
 --
 -- interval: 60s
 -- scope: instance
@@ -101,8 +101,11 @@ select
   null::double precision as jit_deform_time,
   null::bigint as parallel_workers_to_launch,
   null::bigint as parallel_workers_launched,
-  i.stats_reset as stats_since,
-  i.stats_reset,
-  i.dealloc
-from @extschema:pg_stat_statements@.pg_stat_statements(false) as s
-left join @extschema:pg_stat_statements@.pg_stat_statements_info as i on true
+  (select stats_reset from @extschema:pg_stat_statements@.pg_stat_statements_info) as stats_since,
+  case s.ordinality when 1 then (
+    select stats_reset from @extschema:pg_stat_statements@.pg_stat_statements_info
+  ) end as stats_reset,
+  case s.ordinality when 1 then (
+    select dealloc from @extschema:pg_stat_statements@.pg_stat_statements_info
+  ) end as dealloc
+from @extschema:pg_stat_statements@.pg_stat_statements(false) with ordinality as s

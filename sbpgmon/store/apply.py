@@ -61,11 +61,12 @@ def apply(snapshot: Snapshot, spool: Spool) -> Applied:
     is_lossy = restarted
     losses: str | None = None
     if metric.counters:
-        losses = _one(snapshot.conn, statements.losses)[0] if statements.losses else None
+        losses, emptied = _one(snapshot.conn, statements.losses) if statements.losses else (None, None)
         params |= {
             "since": (before["snapshot_target_time"] or before["snapshot_ts"]) if before is not None else None,
             "restarted": restarted,
             "lost": before is not None and losses != before["losses"],
+            "emptied": emptied,
             "counts": before is not None,
             "baseline": before is None,
         }

@@ -2,8 +2,8 @@
 
 Parameters: target_id, ts, since (the target's clock at the last good snapshot, or NULL), restarted (a new
 postmaster start, crash recovery, timeline or role: a reset is possible), lost (a loss column moved: the server
-dropped rows, or all of them), counts (series that are new began after the last good snapshot), baseline (there is
-no last good snapshot), gap (the GAP bit or 0).
+dropped rows, or all of them), emptied (when all rows were last lost, where a loss column says so), counts (series
+that are new began after the last good snapshot), baseline (there is no last good snapshot), gap (the GAP bit or 0).
 
 A `quality` of 0 is stored as NULL, which costs a bit and not eight bytes.
 
@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sbpgmon.model import PARTIAL, UNKNOWN, Column, Metric
-from sbpgmon.store.ddl import key_hash, listed, names_of, quote
+from sbpgmon.store.ddl import Names, key_hash, listed, names_of, quote
 
 _TARGET = "%(target_id)s::integer"
 
@@ -43,7 +43,7 @@ class Statements:
     gauges: str | None  # facts of a metric without counters: returns stored
     attributes: str | None  # info columns that changed
     rebuild: str | None  # staging -> last counters, nothing else: after a crash of the store
-    losses: str | None  # the loss columns, as one text
+    losses: str | None  # the loss columns: as one text, and when all rows were last lost
 
 
 def statements_for(
@@ -113,11 +113,7 @@ def statements_for(
         gauges=None,
         attributes=attributes,
         rebuild=f"WITH fresh AS MATERIALIZED ({fresh})\n{keep}",
-        losses=(
-            f"SELECT concat_ws(' ', {', '.join(f'max({quote(c.name)})' for c in losses)}) FROM {names.staging}"
-            if losses
-            else None
-        ),
+        losses=_losses(names, losses) if losses else None,
     )
 
 
@@ -135,36 +131,48 @@ def _difference(
     on = same.replace("x.", "l.")
     moving = (*counters, *resets)
     changed = " OR ".join(f"s.{quote(c.name)} IS DISTINCT FROM l.{quote(c.name)}" for c in moving)
-    fell = " OR ".join(f"{_zero('s', c)} < {_zero('l', c)}" for c in counters)
     moved_reset = " OR ".join(f"s.{quote(c.name)} IS DISTINCT FROM l.{quote(c.name)}" for c in resets) or "false"
-    pair = [
-        *(f"s.{quote(c.name)} AS {quote('n_' + c.name)}" for c in (*counters, *gauges, *resets, *losses)),
-        *(f"{_zero('s', c)} - {_zero('l', c)} AS {quote('d_' + c.name)}" for c in counters),
-    ]
     # What follows a NULL has nothing to be compared with.
-    had_null = _nulls(metric, tuple(c for c in asked if c.name not in came), "l.", "") or " OR false"
+    had_null = _nulls(metric, tuple(c for c in asked if c.name not in came), "l.", "")
     moved_before = " OR ".join(
         f"s.{quote(c.name)} IS DISTINCT FROM l.{quote(c.name)} AND s.{quote(c.name)} <= %(since)s::timestamptz"
         for c in resets
     )
-    certain = "fell OR moved_reset" if metric.resets_are == "certain" else "fell"
-    # A gauge is stored at every reading; a counter only where it moved.
+    joined = [
+        # All columns of M_last, and in its order: the rows then go into the hash as they are, not taken apart and
+        # put together again. The order is speed alone.
+        "l.series_id",
+        "l.target_id AS o_target_id",
+        *(f"l.{quote(c.name)} AS {quote('o_' + c.name)}" for c in (*metric.keys, *metric.counters, *metric.resets)),
+        f"{f'({changed})' if gauges else 'true'} AS changed",
+        f"({moved_reset}) AS moved_reset",
+        f"coalesce({moved_before or 'false'}, false) AS moved_before",
+        f"(false{had_null}) AS had_null",
+        *(f"s.{quote(c.name)} AS {quote('n_' + c.name)}" for c in (*counters, *gauges, *resets)),
+    ]
+    # A gauge is stored at every reading; a counter only where it moved, which every row then has.
     where = "" if gauges else f"WHERE l.series_id IS NULL OR {changed}\n"
+    certain = "fell OR moved_reset" if metric.resets_are == "certain" else "fell"
+    unknown = (
+        f"({certain}) AND NOT (fell OR %(restarted)s OR {_since(resets, 'n_')}) OR moved_before OR had_null"
+        f"{_nulls(metric, asked, '', 'n_')}"
+    )
     sets = ", ".join(f"{quote(c.name)} = p.{quote('n_' + c.name)}" for c in moving)
     values = ", ".join(
         "NULL"
         if c.name in came
-        else f"CASE WHEN is_unknown THEN NULL WHEN is_reset THEN nullif({quote('n_' + c.name)}, 0) "
-        f"ELSE nullif({quote('d_' + c.name)}, 0) END"
+        else f"nullif(CASE WHEN is_unknown THEN NULL WHEN is_reset THEN {quote('n_' + c.name)} ELSE {_moved(c)} END, 0)"
         for c in counters
     )
     values += "".join(f", {quote('n_' + c.name)}" for c in gauges)
+    # OFFSET 0: what is computed once a row is not computed again for each of its counters.
     return (
         f"WITH pair AS MATERIALIZED (\n"
-        f"SELECT l.series_id, ({changed}) AS changed, ({fell}) AS fell, ({moved_reset}) AS moved_reset, "
-        f"coalesce({moved_before or 'false'}, false) AS moved_before, (false{had_null}) AS had_null, "
-        f"{', '.join(pair)}\n"
-        f"FROM {names.staging} AS s LEFT JOIN {names.last} AS l ON l.target_id = {_TARGET} AND {on}\n{where}),\n"
+        f"SELECT *, ({certain}) AS is_reset, ({unknown}) AS is_unknown\n"
+        f"FROM (SELECT *, ({_fell(counters)}) AS fell\n"
+        f"FROM (SELECT {', '.join(joined)}\n"
+        f"FROM {names.staging} AS s LEFT JOIN {names.last} AS l ON l.target_id = {_TARGET} AND {on}\n{where}"
+        f"OFFSET 0) AS joined OFFSET 0) AS judged),\n"
         f"moved AS (UPDATE {names.last} AS l SET {sets} FROM pair AS p\n"
         f"WHERE l.series_id = p.series_id AND l.target_id = {_TARGET} AND p.changed RETURNING 1),\n"
         f"stored AS (INSERT INTO {names.facts} (ts, series_id, target_id, quality, "
@@ -173,11 +181,7 @@ def _difference(
         f"+ CASE WHEN is_unknown THEN {UNKNOWN} ELSE 0 END "
         f"+ CASE WHEN fell OR moved_reset OR %(restarted)s OR %(lost)s AND NOT {_own(resets, losses)} "
         f"THEN {PARTIAL} ELSE 0 END, 0)::smallint, {values}\n"
-        f"FROM (SELECT *, ({certain}) AS is_reset, "
-        f"(({certain}) AND NOT (fell OR %(restarted)s OR {_since(resets, 'n_')})"
-        f" OR moved_before OR had_null{_nulls(metric, asked, '', 'n_')}) AS is_unknown\n"
-        f"FROM pair WHERE series_id IS NOT NULL) AS judged\n"
-        f"ORDER BY series_id RETURNING 1)\n"
+        f"FROM pair WHERE series_id IS NOT NULL ORDER BY series_id RETURNING 1)\n"
         "SELECT (SELECT count(*) FROM pair WHERE series_id IS NULL), "
         "(SELECT count(series_id) - count(DISTINCT series_id) FROM pair), (SELECT count(*) FROM stored), "
         "(SELECT count(*) FROM pair WHERE series_id IS NOT NULL AND (fell OR moved_reset))"
@@ -246,14 +250,40 @@ def _since(resets: tuple[Column, ...], prefix: str) -> str:
     )
 
 
+def _moved(counter: Column) -> str:
+    return f"coalesce({quote('n_' + counter.name)}, 0) - coalesce({quote('o_' + counter.name)}, 0)"
+
+
+def _fell(counters: tuple[Column, ...]) -> str:
+    """That a counter is less than it was."""
+    return (
+        " OR ".join(f"coalesce({quote('n_' + c.name)}, 0) < coalesce({quote('o_' + c.name)}, 0)" for c in counters)
+        or "false"
+    )
+
+
 def _own(resets: tuple[Column, ...], losses: tuple[Column, ...]) -> str:
     """That the row's reset column tells when this very row began: later than all rows were last lost."""
-    times = [c for c in losses if c.type.name == "timestamptz"]
-    if not resets or not times:
+    if not resets or not _times(losses):
         return "false"
-    return " AND ".join(
-        f"coalesce({quote('n_' + r.name)} > {quote('n_' + c.name)}, false)" for r in resets for c in times
+    return " AND ".join(f"coalesce({quote('n_' + r.name)} > %(emptied)s::timestamptz, false)" for r in resets)
+
+
+def _times(losses: tuple[Column, ...]) -> list[Column]:
+    return [c for c in losses if c.type.name == "timestamptz"]
+
+
+def _losses(names: Names, losses: tuple[Column, ...]) -> str:
+    """What the loss columns hold, in every row or in one: all of it as one text, and the latest of their times."""
+    picked = ", ".join(
+        f"(SELECT {quote(c.name)} FROM {names.staging} WHERE {quote(c.name)} IS NOT NULL LIMIT 1) AS {quote(c.name)}"
+        for c in losses
     )
+    times = _times(losses)
+    latest = "NULL"
+    if times:
+        latest = f"CASE WHEN num_nulls({listed(tuple(times))}) = 0 THEN greatest({listed(tuple(times))})::text END"
+    return f"SELECT concat_ws(' ', {listed(losses)}), {latest} FROM (SELECT {picked}) AS l"
 
 
 def _nulls(metric: Metric, asked: tuple[Column, ...], alias: str, prefix: str) -> str:

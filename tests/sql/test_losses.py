@@ -91,6 +91,26 @@ def test_a_row_with_a_start_of_its_own_is_not_in_doubt(lab: Lab) -> None:
     assert qualities(lab) == [UNKNOWN, PARTIAL]
 
 
+def test_losses_that_stand_in_one_row(lab: Lab) -> None:
+    def sent(*rows: Row) -> list[Row]:
+        """The losses in the last row alone, NULL in the others."""
+        return [*((*row[:3], None, None) for row in rows[:-1]), rows[-1]]
+
+    lab.write("evicted", sent(row(1, 10, since=-500), row(2, 10)), 0)
+    lab.write("evicted", sent(row(1, 15, since=-500), row(2, 11)), 60)
+    lab.write("evicted", sent(row(1, 16, since=-500, evicted=1), row(2, 12, evicted=1)), 120)
+    lab.write("evicted", [row(1, 17, since=-500, evicted=1), row(2, 13, evicted=1)], 180)
+    assert deltas(lab) == [
+        (60, 1, 5, 0),
+        (60, 2, 1, 0),
+        (120, 1, 1, 0),
+        (120, 2, 1, PARTIAL),
+        (180, 1, 1, 0),
+        (180, 2, 1, 0),
+    ]
+    assert qualities(lab) == [UNKNOWN, 0, PARTIAL, 0]
+
+
 def test_when_all_began_anew(lab: Lab) -> None:
     lab.write("evicted", [row(1, 10), row(2, 10)], 0)
     lab.write("evicted", [row(1, 15, since=20, emptied=20), row(3, 4, since=20, emptied=20)], 60)
