@@ -11,12 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import FrameType
 
-import schedule
-
 from sbpgmon import memory
 from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.catalog.retention import check_retention
-from sbpgmon.collect.due import due_metrics, slot_at
+from sbpgmon.clock import Clock
+from sbpgmon.collect.due import due_metrics
 from sbpgmon.collect.readers import Job, Readers
 from sbpgmon.config import Settings
 from sbpgmon.errors import ConfigError, LeaseTakenError, SbpgmonError, StoreError, StoreReadOnlyError, TargetError
@@ -27,7 +26,6 @@ from sbpgmon.store.gate import FATAL, Gate
 from sbpgmon.store.spool import state_folder
 
 _IDLE_SECONDS = 0.25
-_LOOK_SECONDS = 1
 _KEEP_ALIVE_SECONDS = 2
 _MAX_THREADS = 64
 _CRON_SECONDS = 60.0  # cron's own resolution: what it starts every minute has no gap of a minute
@@ -140,23 +138,22 @@ class Agent:
                     if name not in busy:
                         poll(name)
 
-            clock = schedule.Scheduler()
-            self._wind(clock, tick)
+            clock = self._clock(tick)
             systemd.send("READY=1")
             LOGGER.info("running: %d targets, %d metrics", len(self._targets), len(self._catalog.metrics))
             tick()
             while busy or not stopping[0]:
                 systemd.alive()
                 if not stopping[0]:
-                    self._run_pending(clock, tick)
+                    clock.run_pending()
                 if reloading[0] and not busy:
                     reloading[0] = False
                     self._reload(reload, outcome)
                     self._gate.on_progress = systemd.alive
-                    self._wind(clock, tick)
+                    clock = self._clock(tick)
                     tick()
                 with contextlib.suppress(queue.Empty):
-                    idle = _IDLE_SECONDS if stopping[0] else min(_IDLE_SECONDS, clock.idle_seconds or 0.0)
+                    idle = _IDLE_SECONDS if stopping[0] else min(_IDLE_SECONDS, clock.idle_seconds)
                     job = results.get(timeout=max(0.01, idle))
                     name = job.target.name
                     busy.discard(name)
@@ -170,31 +167,10 @@ class Agent:
             systemd.send("STOPPING=1")
             LOGGER.info("stopped: %d snapshots were stored", outcome.snapshots)
 
-    def _wind(self, clock: schedule.Scheduler, tick: Callable[[], None]) -> None:
-        """Winds the clock: a tick at each multiple of the tick's seconds since the epoch, as the metrics' grids are."""
-        slots = [self._slot()]
-
-        def look() -> None:
-            if (slot := self._slot()) != slots[0]:
-                slots[0] = slot
-                tick()
-
-        clock.clear()
-        clock.every(_LOOK_SECONDS).seconds.do(look)
-        clock.every(_KEEP_ALIVE_SECONDS).seconds.do(self._keep_alive)
-
-    def _slot(self) -> int:
-        return slot_at(time.time(), self._settings.tick_seconds)
-
-    def _run_pending(self, clock: schedule.Scheduler, tick: Callable[[], None]) -> None:
-        clock.run_pending()
-        for job in clock.get_jobs():
-            # On the second: what is scheduled a second after it ran drifts past the ticks.
-            assert job.next_run is not None
-            job.next_run = job.next_run.replace(microsecond=0)
-        if (clock.idle_seconds or 0.0) > _LOOK_SECONDS:
-            # The clock was put back, or summer has ended, for schedule goes by local time: nothing would run.
-            self._wind(clock, tick)
+    def _clock(self, tick: Callable[[], None]) -> Clock:
+        clock = Clock(self._settings.tick_seconds, tick)
+        clock.every(_KEEP_ALIVE_SECONDS, self._keep_alive)
+        return clock
 
     def _reload(self, reload: Callable[[], Settings], outcome: Outcome) -> None:
         old = self._gate

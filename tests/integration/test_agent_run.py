@@ -9,11 +9,12 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import Database
-from tests.integration.support import METRICS, READER, TARGET, Site, make_roles, wait_for
+from tests.integration.support import GAP, METRICS, READER, TARGET, Site, make_roles, wait_for
 from tests.integration.test_agent_targets import SLOW
 
 pytestmark = pytest.mark.matrix
@@ -47,6 +48,29 @@ def test_sigterm_finishes_the_poll_in_hand(monitored: Site) -> None:
     # Its lease is given up, so that the next one need not wait.
     assert monitored.ask("SELECT FROM monitoring.lease") == []
     assert monitored.is_consistent()
+
+
+def test_ticks_are_on_the_grid_and_no_metric_runs_oftener_than_its_interval(monitored: Site) -> None:
+    chosen: dict[str, dict[str, Any]] = {name: {"enabled": False} for name in METRICS}
+    chosen |= {"server": {"interval": "1s"}, "locks": {"interval": "4s"}}
+    monitored.configure(metrics=chosen, environment={"tick": "2s"})
+    query = (
+        "SELECT extract(epoch FROM time)::float8, nominal_interval_seconds, quality FROM monitoring.snapshot "
+        "WHERE metric = %s ORDER BY time"
+    )
+    with monitored.start("run") as process:
+        wait_for(lambda: len(monitored.ask(query, "locks")) >= 3)
+        process.terminate()
+        assert process.wait(30) == 0
+    slots = [int(time // 4) for time, _, _ in monitored.ask(query, "locks")]
+    assert slots == list(range(slots[0], slots[0] + len(slots)))
+    quick = monitored.ask(query, "server")
+    ticks = [int(time // 2) for time, _, _ in quick]
+    assert ticks == list(range(ticks[0], ticks[0] + len(ticks)))
+    # What is read once a tick can have no gap of a tick; the first was read at the start, between two ticks.
+    assert {nominal for _, nominal, _ in quick} == {2}
+    assert max(time % 2 for time, _, _ in quick[1:]) < 1
+    assert [quality & ~GAP for _, _, quality in quick[1:]] == [0] * len(quick[1:])
 
 
 def test_sigint_ends_it_too(monitored: Site) -> None:

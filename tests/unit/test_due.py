@@ -37,6 +37,22 @@ def test_cron_with_jitter_serves_every_minute() -> None:
     assert 720 <= counted < 1000
 
 
+@given(st.sampled_from([1.0, 5.0, 15.0, 30.0]), st.sampled_from([1.0, 7.0, 15.0, 20.0, 60.0, 300.0]))
+def test_a_tick_makes_no_metric_run_oftener_than_its_interval(tick: float, interval: float) -> None:
+    last: dict[str, int] = {}
+    read_at = []
+    settings = {MINUTE.name: MetricSettings(interval=interval)}
+    ticks = [MIDNIGHT + tick * n for n in range(int(3600 / tick))]
+    for now in ticks:
+        for due in due_metrics(CATALOG, settings, last, now):
+            last[due.metric.name] = due.slot
+            read_at.append(now)
+    slots = [slot_at(now, interval) for now in read_at]
+    assert len(slots) == len(set(slots))
+    # Nor does it lose one: where it is the shorter of the two it is read at every tick.
+    assert read_at == ticks if interval <= tick else slots == sorted({slot_at(now, interval) for now in ticks})
+
+
 @given(st.floats(0, 1e10), st.floats(1, 1e6))
 def test_a_moment_lies_in_its_slot(now: float, interval: float) -> None:
     slot = slot_at(now, interval)
