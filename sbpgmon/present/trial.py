@@ -8,7 +8,7 @@ from typing import Any
 from sbpgmon.catalog.catalog import is_for, pick_variant, render_sql
 from sbpgmon.config import Settings, Target
 from sbpgmon.errors import QueryFileError, TargetError
-from sbpgmon.model import Kind, Metric
+from sbpgmon.model import Kind, Metric, Variant
 from sbpgmon.sources.probe import probe, refuse_unsafe
 from sbpgmon.sources.reader import describe, read
 from sbpgmon.sources.session import Session
@@ -66,7 +66,7 @@ def try_metric(metric: Metric, target: Target, settings: Settings) -> Trial:
             cursor.execute(f"SELECT * FROM (\n{sql}\n) AS metric LIMIT {_SHOWN_ROWS}".encode())
             names = [column.name for column in cursor.description or ()]
             first = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-            checks = _contract(metric, sql, cursor)
+            checks = _contract(metric, variant, sql, cursor)
     if checks:
         raise QueryFileError(f"{variant.path}:1: {'; '.join(checks)}.", "Mend the query: COALESCE, GROUP BY, casts.")
     warnings = []
@@ -77,13 +77,13 @@ def try_metric(metric: Metric, target: Target, settings: Settings) -> Trial:
     return Trial(metric.name, target.name, server.version, rows, len(data), seconds, first, warnings)
 
 
-def _contract(metric: Metric, sql: str, cursor: Any) -> list[str]:
+def _contract(metric: Metric, variant: Variant, sql: str, cursor: Any) -> list[str]:
     """What only rows can show: NULL keys, keys that stand twice, NULL counters."""
     keys = [c.name for c in metric.of_kind(Kind.KEY)]
     quoted = ", ".join(f'"{name}"' for name in keys)
     counted = [f'count(*) FILTER (WHERE "{name}" IS NULL)' for name in keys]
-    lacks = metric.variants[0].lacks
-    counters = [c.name for c in metric.counters if c.name not in lacks] if metric.nulls == "unknown" else []
+    known = [c.name for c in metric.counters if c.name not in variant.lacks]
+    counters = known if metric.nulls == "unknown" else []
     counted += [f'count(*) FILTER (WHERE "{name}" IS NULL)' for name in counters]
     counted.append(f"count(*) - count(DISTINCT row({quoted}))" if keys else "greatest(count(*) - 1, 0)")
     cursor.execute(f"SELECT {', '.join(counted)} FROM (\n{sql}\n) AS metric".encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from psycopg import sql
 from sbpgmon.catalog.catalog import load_catalog, pick_variant
 from sbpgmon.cli.docs import SHIPPED
 from sbpgmon.collect.texts import read_texts
-from sbpgmon.errors import TargetError
+from sbpgmon.errors import QueryFileError, TargetError
 from sbpgmon.model import Metric, Variant
 from sbpgmon.model import Server as Probed
 from sbpgmon.present.trial import try_metric
@@ -84,6 +85,20 @@ def test_every_variant_that_this_server_can_run(either: Site, name: str) -> None
     if is_by_version:
         newest = SHIPPED["pg_stat_statements"][server.major]
         assert seen - {None} == {variant for variant in metric.variants if variant.extension_version <= newest}
+
+
+def test_a_column_that_only_older_servers_lack_is_never_null(site: Site, tmp_path: Path) -> None:
+    header = "-- T.\n--\n-- interval: 15s\n-- columns:\n--   a  counter  bigint  a\n--   b  counter  bigint  b\n"
+    for name, text in {
+        "queries.sql": header + "select 1::bigint as a, null::bigint as b\n",
+        "queries.pg14.sql": "-- T.\nselect 1::bigint as a, nullif(1, 1)::bigint as b\n",
+    }.items():
+        (tmp_path / "metrics").mkdir(exist_ok=True)
+        (tmp_path / "metrics" / name).write_text(text)
+    metric = load_catalog(tmp_path).metrics["queries"]
+    assert [variant.lacks for variant in metric.variants] == [{"b"}, set()]
+    with pytest.raises(QueryFileError, match="the counter b is NULL in 1 rows"):
+        try_metric(metric, site.target, site.settings)
 
 
 def test_an_extension_that_is_updated_changes_the_variant(site: Site) -> None:
