@@ -86,9 +86,9 @@ for major in "${majors[@]}"; do
         failed=1
         continue
     fi
-    server=$("$bin_dir/postgres" --version 2>/dev/null | awk '{print $3}')
+    server=$(basename "${bin_dir%/native/bin}" | sed 's/[.]0-beta.*//')
     log=$CACHE/$major.log
-    printf '\n== PostgreSQL %s (%s), %d of %d\n' "$major" "${server:-?}" "$number" "${#majors[@]}"
+    printf '\n== PostgreSQL %s, %d of %d\n' "$server" "$number" "${#majors[@]}"
     # A -m among the arguments comes later, and holds.
     SBPGMON_TEST_BINDIR=$bin_dir SBPGMON_TEST_DSN='' "$PYTHON" -m pytest -m matrix ${paths[@]+"${paths[@]}"} "$@" 2>&1 |
         tee "$log"
@@ -96,9 +96,9 @@ for major in "${majors[@]}"; do
     last=$(grep -E '(passed|failed|error|skipped|deselected|no tests ran).* in [0-9.]+s' "$log" | tail -n 1 |
         sed -E 's/^=+ //; s/ =+$//')
     if [ "$status" -eq 0 ]; then
-        summary+=("PostgreSQL $major: ok: $last")
+        summary+=("PostgreSQL $server: ok: $last")
     else
-        summary+=("PostgreSQL $major: FAILED: ${last:-pytest ended with $status}")
+        summary+=("PostgreSQL $server: FAILED: ${last:-pytest ended with $status}")
         failed=1
     fi
     while IFS= read -r line; do
