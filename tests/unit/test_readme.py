@@ -12,8 +12,11 @@ from click.testing import CliRunner
 from sbpgmon.catalog import metrics as metric_files
 from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.catalog.names import COLUMNS, SUFFIXES
+from sbpgmon.catalog.retention import check_retention
 from sbpgmon.cli.main import cli
 from sbpgmon.config import load
+from sbpgmon.durations import in_words
+from sbpgmon.environment import PROFILES
 from sbpgmon.model import TYPES, Kind
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,10 +80,18 @@ def test_lines_fit(page: Path) -> None:
 
 
 def test_the_configuration_of_the_readme_loads(tmp_path: Path) -> None:
-    (block,) = _blocks(README, "toml")
     file = tmp_path / "sbpgmon.toml"
-    file.write_text(block, encoding="utf-8")
-    assert [target.name for target in load(file).targets] == ["orders"]
+    file.write_text("\n".join(_blocks(README, "toml")), encoding="utf-8")
+    settings = load(file)
+    assert [target.name for target in settings.targets] == ["orders"]
+    check_retention(settings, load_catalog())
+
+
+def test_the_table_of_profiles_has_their_figures() -> None:
+    for name, profile in PROFILES.items():
+        (row,) = re.findall(rf"^\| {name} \| (.*) \|$", README, re.MULTILINE)
+        kept = [in_words(age).replace("365 d", "1 y") for age in (profile.tick_seconds, *profile.retention.values())]
+        assert row.split(" | ") == kept
 
 
 def _examples(text: str) -> list[str]:
