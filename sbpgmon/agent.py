@@ -23,6 +23,7 @@ from sbpgmon.logs import LOGGER, Repeats
 from sbpgmon.model import Status, TargetPoll
 from sbpgmon.notices import Systemd
 from sbpgmon.store.gate import FATAL, Gate
+from sbpgmon.store.keeper import Keeper
 from sbpgmon.store.spool import state_folder
 
 _IDLE_SECONDS = 0.25
@@ -67,6 +68,7 @@ class Agent:
         for name in settings.metrics.keys() - catalog.metrics.keys():
             LOGGER.warning("[metrics.%s]: there is no metric of this name", name)
         self._settings, self._catalog, self._gate = settings, catalog, gate
+        self._keeper = Keeper(settings, gate.holder, self._repeats)
         self._targets = {target.name: target for target in settings.targets}
 
     def collect(self, progress: Callable[[str], None] = lambda _: None) -> Outcome:
@@ -93,6 +95,8 @@ class Agent:
                     job = results.get()
                     progress(job.target.name)
                     self._hand_over(job, outcome)
+            if self._gate.is_open and (error := self._keeper.once()) is not None:
+                outcome.note(error)
         for problem in self._catalog.problems:
             outcome.note(problem)
         return outcome
@@ -173,7 +177,7 @@ class Agent:
         return clock
 
     def _reload(self, reload: Callable[[], Settings], outcome: Outcome) -> None:
-        old = self._gate
+        old, keeper = self._gate, self._keeper
         try:
             settings = reload()
             if state_folder(settings) != old.spool.folder:
@@ -184,6 +188,7 @@ class Agent:
             return
         old.release()
         old.close()
+        keeper.close()
         # A target of the same name may be another database now.
         self._readers.close()
         self._readers = Readers(self._settings)
@@ -207,6 +212,7 @@ class Agent:
     def _keep_alive(self) -> None:
         try:
             self._gate.keep_alive()
+            self._keeper.poke()
         except FATAL:
             raise
         except StoreError as error:
@@ -225,7 +231,7 @@ class Agent:
         if not due:
             return None
         texts = self._gate.wanted_texts(name) if any(d.metric.name == "stat_statements" for d in due) else []
-        return Job(self._targets[name], due, texts)
+        return Job(self._targets[name], due, texts, self._gate.identifier(name))
 
     @contextlib.contextmanager
     def _pool(self, jobs: int) -> Iterator[tuple[ThreadPoolExecutor, queue.Queue[Job]]]:
@@ -239,19 +245,16 @@ class Agent:
         outcome.targets += 1
         failed = (Status.ERROR, Status.UNREACHABLE)
         problems = {r.metric: r.error for r in job.poll.readings if r.status in failed}
-        if job.error is not None:
-            self._repeats.error(name, "", str(job.error))
-            outcome.note(job.error)
-            problems = {}
-        else:
-            self._repeats.ok(name, "")
+        error = job.error
+        if error is not None:
+            self._note_target(name, error, outcome)
         try:
             result = self._gate.write(job.poll)
         except FATAL:
             raise
-        except StoreError as error:
-            self._repeats.error("", "store", f"{error} Readings go to the spool.")
-            outcome.note(error)
+        except StoreError as problem:
+            self._repeats.error("", "store", f"{problem} Readings go to the spool.")
+            outcome.note(problem)
             outcome.spooled += len(job.poll.readings)
         else:
             self._repeats.ok("", "store")
@@ -259,10 +262,18 @@ class Agent:
             outcome.rows += result.rows_read
             outcome.facts += result.facts
             problems |= dict(result.failures)
+            if error is None and result.refusal is not None:
+                error = result.refusal
+                self._note_target(name, error, outcome)
             for metric, note in result.notes:
                 LOGGER.warning("%s", note, extra={"target": name, "metric": metric})
-        if job.error is None:
+        if error is None:
+            self._repeats.ok(name, "")
             self._log_readings(job.poll, problems, outcome)
+
+    def _note_target(self, name: str, error: SbpgmonError, outcome: Outcome) -> None:
+        self._repeats.error(name, "", str(error))
+        outcome.note(error)
 
     def _log_readings(self, poll: TargetPoll, problems: dict[str, str], outcome: Outcome) -> None:
         if poll.error:
@@ -276,6 +287,7 @@ class Agent:
             outcome.note(TargetError(f"{reading.metric} on {poll.target}: {problem}"))
 
     def _close(self) -> None:
+        self._keeper.close()
         self._gate.release()
         self._readers.close()
         self._gate.close()

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from sbpgmon.errors import OtherServerError
+
 
 class Kind(StrEnum):
     """What a metric's column is, which decides how it is stored."""
@@ -25,6 +27,7 @@ class Status(StrEnum):
     OK = "ok"
     ERROR = "error"  # the metric's query failed
     UNREACHABLE = "unreachable"  # the target could not be asked
+    REFUSED = "refused"  # another server answers than the history is of
     SKIPPED = "skipped"  # not for this target: a primary's metric on a standby, or the other way round
 
 
@@ -117,6 +120,7 @@ class Metric:
     columns: tuple[Column, ...]
     variants: tuple[Variant, ...]
     resets_are: str = "certain"  # what a reset column that moved says: certain or possible
+    chosen_tiers: tuple[str, ...] = ()  # the file's `tiers:`
 
     def of_kind(self, *kinds: Kind) -> tuple[Column, ...]:
         return tuple(c for c in self.columns if c.kind in kinds)
@@ -157,6 +161,8 @@ class Metric:
     @property
     def tiers(self) -> tuple[str, ...]:
         """Where its history is kept, finest first: the file's choice, else what fits its interval, up to hours."""
+        if self.chosen_tiers:
+            return self.chosen_tiers
         coarsest_fit = [name for name, seconds in TIER_SECONDS.items() if seconds <= self.interval_seconds][-1]
         names = list(TIER_SECONDS)
         return tuple(names[names.index(coarsest_fit) : max(names.index("1h"), names.index(coarsest_fit)) + 1])
@@ -269,3 +275,4 @@ class WriteResult:
     facts: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)  # metric, why it could not be stored
     notes: list[tuple[str, str]] = field(default_factory=list)  # metric, what is to be known
+    refusal: OtherServerError | None = None  # why nothing of it was stored

@@ -5,7 +5,7 @@
 --
 -- needs: stat_database
 -- columns:
---   time             end of the interval
+--   time             end of the interval; start of the bucket in coarser tiers
 --   tier             resolution
 --   target           target
 --   datname          database

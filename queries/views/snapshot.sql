@@ -4,7 +4,7 @@
 --   time                      time of the reading, as in the metric's view
 --   target                    target
 --   metric                    metric
---   status                    ok, error, unreachable or skipped
+--   status                    ok, error, unreachable, refused or skipped
 --   error                     what went wrong
 --   interval_seconds          since the last good snapshot; NULL for a baseline
 --   nominal_interval_seconds  as configured

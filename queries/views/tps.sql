@@ -1,10 +1,10 @@
 -- Transactions a second, and the share that was rolled back, by database.
 --
--- Over the true length of each interval, as the snapshots measured it.
+-- Over the seconds that were watched, as the snapshots measured them.
 --
 -- needs: stat_database
 -- columns:
---   time            end of the interval
+--   time            end of the interval; start of the bucket in coarser tiers
 --   tier            resolution
 --   target          target
 --   datname         database
@@ -15,9 +15,6 @@ select
   d.tier,
   d.target,
   d.datname,
-  (d.xact_commit + d.xact_rollback) / nullif(s.interval_seconds, 0)::double precision as tps,
+  (d.xact_commit + d.xact_rollback) / nullif(d.covered_seconds, 0) as tps,
   d.xact_rollback::double precision / nullif(d.xact_commit + d.xact_rollback, 0) as rollback_ratio
 from monitoring.stat_database as d
-join monitoring.metric as m on m.name = 'stat_database'
-left join monitoring.snapshot_log as s
-  on s.metric_id = m.metric_id and s.target_id = d.target_id and s.ts = d.time

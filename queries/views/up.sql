@@ -1,4 +1,4 @@
--- Whether each target answered: 1, or 0 for a poll that could not reach it.
+-- Whether each target answered: 1, or 0 for a poll that could not reach it, or met another server.
 --
 -- needs: server
 -- columns:
@@ -10,7 +10,7 @@ select
   l.ts as time,
   m.tier,
   t.name as target,
-  (l.status <> 'unreachable')::integer as up
+  (l.status not in ('unreachable', 'refused'))::integer as up
 from monitoring.snapshot_log as l
 join monitoring.metric as m using (metric_id)
 join monitoring.target as t using (target_id)

@@ -11,9 +11,9 @@ from sbpgmon.catalog.header import Header, parse_header
 from sbpgmon.catalog.names import COLUMNS, PATTERN, problem_of
 from sbpgmon.config import parse_seconds
 from sbpgmon.errors import QueryFileError
-from sbpgmon.model import TYPES, Column, Kind, Metric, Requirement, Variant
+from sbpgmon.model import TIER_SECONDS, TYPES, Column, Kind, Metric, Requirement, Variant
 
-KEYS = frozenset(["interval", "scope", "role", "requires", "missing", "nulls", "resets", "timeout", "columns"])
+KEYS = frozenset(["interval", "scope", "role", "requires", "missing", "nulls", "resets", "tiers", "timeout", "columns"])
 _FILE = re.compile(r"^(?P<name>[^.]+)(?:\.(?:pg(?P<major>\d{2})|ext(?P<extension>\d+(?:\.\d+)*)))?\.sql$")
 _COLUMN = re.compile(r"^(\S+)\s+(\S+)\s+(double precision|\S+)(?:\s+(.*?))?(?:\s*\[([^\]]+)\])?$")
 _EXTSCHEMA = re.compile(r"@extschema:(\w+)@")
@@ -95,6 +95,7 @@ def parse_metric(paths: Iterable[Path]) -> Metric:
         columns=columns,
         variants=variants,
         resets_are=_choice(first, "resets", "certain"),
+        chosen_tiers=_tiers(first, interval_seconds),
     )
 
 
@@ -167,8 +168,9 @@ def _columns(header: Header) -> tuple[Column, ...]:
     if not kinds & {Kind.COUNTER, Kind.GAUGE, Kind.INFO}:
         raise header.fail(line, "there is no counter, gauge or info column: nothing to store")
     for column in columns.values():
-        if column.kind is Kind.GAUGE and {f"{column.name}_min", f"{column.name}_max"} & columns.keys():
-            raise header.fail(line, f"{column.name}_min and {column.name}_max are made from the gauge {column.name}")
+        made = {f"{column.name}_{suffix}" for suffix in ("min", "max", "sum", "n")}
+        if column.kind is Kind.GAUGE and (taken := made & columns.keys()):
+            raise header.fail(line, f"{min(taken)} is made from the gauge {column.name}")
     return tuple(columns.values())
 
 
@@ -187,6 +189,22 @@ def _requires(header: Header) -> tuple[Requirement, ...]:
         else:
             raise header.fail(line, f"{part!r} is neither a predefined role (pg_…) nor `extension NAME [VERSION]`")
     return tuple(found)
+
+
+def _tiers(header: Header, interval_seconds: float) -> tuple[str, ...]:
+    line, text = header.value("tiers", "")
+    names = tuple(text.replace(",", " ").split())
+    known = list(TIER_SECONDS)
+    for name in names:
+        if name not in known:
+            raise header.fail(line, f"{name!r} is not a tier: {', '.join(known)}")
+    if list(names) != sorted(set(names), key=known.index):
+        raise header.fail(line, f"`tiers: {text}` do not nest: each once, the finest first")
+    if names and TIER_SECONDS[names[0]] > interval_seconds:
+        raise header.fail(
+            line, f"the finest tier holds every reading, and {names[0]} is coarser than the interval", "Begin finer."
+        )
+    return names
 
 
 def _choice(header: Header, key: str, default: str) -> str:

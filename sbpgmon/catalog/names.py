@@ -9,11 +9,12 @@ MAX_LENGTH = 40
 SUFFIXES = ("_series", "_last", "_staging", "_attributes", "_raw", "_1m", "_5m", "_1h", "_1d")
 OWN = frozenset(
     {"alembic_version", "control", "derived_view", "event", "last_state", "lease", "metric", "metric_state"}
-    | {"snapshot_log", "statement_text", "statement_text_of", "target"}
+    | {"late_bucket", "rollup", "snapshot_log", "statement_text", "statement_text_of", "target"}
 )
 # Columns that every view has, or that facts have.
 COLUMNS = frozenset(
     {"time", "tier", "target", "target_id", "series_id", "ts", "quality", "valid_from", "valid_to", "key_hash"}
+    | {"at", "covered_seconds"}
 )
 
 

@@ -96,7 +96,7 @@ def init(context: Context, sql: bool) -> None:
     for problem in problems:
         click.echo(f"warning: {problem}", err=True)
     if sql:
-        click.echo(init_sql(catalog, settings.store.readers), nl=False)
+        click.echo(init_sql(catalog, settings.store.readers, settings.retention_of), nl=False)
         return
     store = context.store(settings)
     try:
@@ -108,7 +108,7 @@ def init(context: Context, sql: bool) -> None:
                 "Use a role of its own (`sbpgmon grants` prints it); --allow-superuser if you must.",
             )
         refused: list[QueryFileError] = []
-        done = init_store(store, catalog, settings.store.readers, refused)
+        done = init_store(store, catalog, settings.store.readers, refused, settings.retention_of)
         problems += refused
         for problem in refused:
             click.echo(f"warning: {problem}", err=True)

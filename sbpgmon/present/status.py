@@ -11,6 +11,7 @@ SELECT
   t.name AS target,
   t.database,
   t.server_version,
+  t.refused_identifier,
   u.up,
   u.time AS last_poll,
   extract(epoch FROM now() - u.time)::double precision AS last_poll_age_seconds,
@@ -18,7 +19,7 @@ SELECT
   s.postmaster_start_time
 FROM monitoring.target AS t
 LEFT JOIN LATERAL (
-  SELECT max(s.last_ts) AS time, bool_or(s.last_status <> 'unreachable') AS up
+  SELECT max(s.last_ts) AS time, bool_or(s.last_status NOT IN ('unreachable', 'refused')) AS up
   FROM monitoring.metric_state AS s
   WHERE s.target_id = t.target_id
     AND s.last_ts >= (
@@ -36,9 +37,10 @@ ORDER BY 1
 # Each figure over the true seconds of its snapshots, never as a mean of ratios.
 _FIGURES = """
 WITH watched AS (
-  SELECT l.target_id, sum(l.interval_seconds)::double precision AS seconds
-  FROM monitoring.snapshot_log AS l JOIN monitoring.metric AS m USING (metric_id)
-  WHERE m.name = 'stat_database' AND l.status = 'ok' AND l.ts > now() - %(window)s::interval
+  SELECT c.target, sum(c.covered_seconds) AS seconds
+  FROM monitoring.coverage AS c
+  WHERE c.metric = 'stat_database' AND c.time > now() - %(window)s::interval
+    AND c.tier = monitoring.tier('stat_database', 0, now() - %(window)s::interval)
   GROUP BY 1
 ), counted AS (
   SELECT d.target_id,
@@ -47,11 +49,13 @@ WITH watched AS (
     sum(d.temp_bytes) AS temp_bytes
   FROM monitoring.stat_database AS d
   WHERE d.time > now() - %(window)s::interval
+    AND d.tier = monitoring.tier('stat_database', 0, now() - %(window)s::interval)
   GROUP BY 1
 ), slots AS (
   SELECT DISTINCT ON (c.target) c.target, c.client_backends, c.available, c.utilisation_ratio
   FROM monitoring.connection_utilisation AS c
   WHERE c.time > now() - %(window)s::interval
+    AND c.tier = monitoring.tier('connection_slots', 0, now() - %(window)s::interval)
   ORDER BY c.target, c.time DESC
 )
 SELECT
@@ -65,7 +69,7 @@ SELECT
   (c.rollbacks / nullif(c.transactions, 0))::double precision AS rollback_ratio,
   c.temp_bytes::bigint AS temp_bytes
 FROM monitoring.target AS t
-LEFT JOIN watched AS w ON w.target_id = t.target_id
+LEFT JOIN watched AS w ON w.target = t.name
 LEFT JOIN counted AS c ON c.target_id = t.target_id
 LEFT JOIN slots AS s ON s.target = t.name
 ORDER BY 1

@@ -1,4 +1,4 @@
-"""DDL of one metric, out of its header: series, last counters, staging, facts, attributes and the view.
+"""DDL of one metric, out of its header: series, last counters, staging and attributes; facts are in tiers.py.
 
 Identifiers come from the catalog, which lets through `[a-z][a-z0-9_]*` alone; they are quoted all the same,
 since a column may be called `order`.
@@ -57,13 +57,18 @@ def signature_of(metric: Metric) -> list[dict[str, str]]:
     return [{"name": c.name, "kind": c.kind.value, "type": c.type.name} for c in metric.columns]
 
 
-def fact_columns(metric: Metric) -> list[tuple[Column, str]]:
-    """Fact columns with their stored type, narrow ones first: they fill the gap behind `quality`."""
+def stored_width(type_: str) -> int:
+    """Bytes of a stored value, for the order of columns: narrow ones fill the gap behind `quality`."""
+    return _WIDTH[type_]
+
+
+def fact_columns(metric: Metric) -> list[tuple[str, str]]:
+    """Columns of the finest tier with their stored type, narrow ones first."""
     stored = [
-        (c, "real" if c.kind is Kind.COUNTER and c.type.name == "double precision" else c.type.name)
+        (c.name, "real" if c.kind is Kind.COUNTER and c.type.name == "double precision" else c.type.name)
         for c in metric.facts
     ]
-    return sorted(stored, key=lambda pair: _WIDTH[pair[1]])
+    return sorted(stored, key=lambda pair: stored_width(pair[1]))
 
 
 def key_hash(metric: Metric, prefix: str = "", target: str = "target_id") -> str:
@@ -111,54 +116,18 @@ def create_metric(metric: Metric) -> list[str]:
             f"CREATE INDEX ON {names.attributes} (series_id)",
             f"COMMENT ON TABLE {names.attributes} IS {literal(f'Info columns of {metric.name}, stored on change')}",
         ]
-    if metric.facts:
-        columns = ", ".join(f"{quote(c.name)} {type_}" for c, type_ in fact_columns(metric))
-        statements += [
-            f"CREATE TABLE {names.facts} (ts timestamptz, series_id integer, target_id integer, quality smallint, "
-            f"{columns}) PARTITION BY RANGE (ts)",
-            f"CREATE INDEX ON {names.facts} (ts, target_id)",
-            f"COMMENT ON TABLE {names.facts} IS "
-            f"{literal(f'Facts of {metric.name} at {metric.tier}; read them through the view {metric.name}')}",
-            # A numeric column would give every partition a TOAST table.
-            *(
-                f"ALTER TABLE {names.facts} ALTER COLUMN {quote(c.name)} SET STORAGE PLAIN"
-                for c, type_ in fact_columns(metric)
-                if type_ == "numeric"
-            ),
-        ]
-    return statements
-
-
-def add_columns(metric: Metric, added: tuple[Column, ...]) -> list[str]:
-    """Statements that add columns to a metric's tables; the view is made anew after them."""
-    names = names_of(metric)
-    stored = {c.name: type_ for c, type_ in fact_columns(metric)}
-    statements = []
-    for column in added:
-        tables = {names.staging: column.type.name}
-        if column.kind in (Kind.COUNTER, Kind.RESET):
-            tables[names.last] = column.type.name
-        if column.name in stored:
-            tables[names.facts] = stored[column.name]
-        if column.kind is Kind.INFO:
-            tables[names.attributes] = column.type.name
-        for table, type_ in tables.items():
-            # In one statement: the partitions would have a TOAST table before a second one came.
-            is_plain = table == names.facts and type_ == "numeric"
-            plain = f", ALTER COLUMN {quote(column.name)} SET STORAGE PLAIN" if is_plain else ""
-            statements.append(f"ALTER TABLE {table} ADD COLUMN {quote(column.name)} {type_}{plain}")
     return statements
 
 
 def retire_metric(
-    metric: Metric, old: list[dict[str, str]], tier: str, version: int, partitions: list[str]
+    metric: Metric, old: list[dict[str, str]], tiers: list[str], version: int, partitions: list[str]
 ) -> list[str]:
     """Statements that move a metric's tables out of the way; its old view goes on under another name."""
     kinds = {column["kind"] for column in old}
     suffixes = ["_series", "_staging"]
     suffixes += ["_last"] if Kind.COUNTER in kinds else []
     suffixes += ["_attributes"] if Kind.INFO in kinds else []
-    suffixes += [f"_{tier}"] if kinds & {Kind.COUNTER, Kind.GAUGE} else []
+    suffixes += [f"_{tier}" for tier in tiers]
     base = f"{metric.name}_v{version}"
     tables = [metric.name + suffix for suffix in suffixes] + partitions
     statements = [

@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
 
 from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.config import Settings
@@ -17,13 +20,14 @@ from sbpgmon.errors import (
     StoreRefusedError,
 )
 from sbpgmon.logs import LOGGER
-from sbpgmon.model import TargetPoll, WriteResult
+from sbpgmon.model import Status, TargetPoll, WriteResult
 from sbpgmon.store import lease
 from sbpgmon.store.connection import StoreConnection
 from sbpgmon.store.preflight import publications
 from sbpgmon.store.spool import Spool, load, state_folder
 from sbpgmon.store.state import last_slots
-from sbpgmon.store.sync import add_new, out_of_date, unusable
+from sbpgmon.store.sync import add_new, keep_tiers, out_of_date, unusable
+from sbpgmon.store.targets import known_identifiers
 from sbpgmon.store.texts import wanted_texts
 from sbpgmon.store.version import check
 from sbpgmon.store.writer import Writer
@@ -41,11 +45,13 @@ class Gate:
         self._targets = [target.name for target in settings.targets]
         self._store = StoreConnection(settings.store_dsn, settings.agent.connect_timeout)
         self.spool = Spool(state_folder(settings), settings.agent.spool_bytes)
-        self._holder = lease.holder_of(self.spool.identity())
-        self._writer = Writer(self._store, catalog, self.spool, self._holder)
+        self.holder = lease.holder_of(self.spool.identity())
+        self._writer = Writer(self._store, catalog, self.spool, self.holder)
         self._slots = {name: self.spool.slots(name) for name in self._targets}
         self._texts_read: dict[str, datetime | None] = {}
-        self._is_open = False
+        self._identifiers: dict[str, int] = {}  # target -> server that its history is of
+        self._refused: set[str] = set()  # targets as which another server answered
+        self.is_open = False
         self._retry_at = 0.0
         self._away_error: StoreError | None = None
         self._retry_seconds = _RETRY_SECONDS[0]
@@ -71,16 +77,20 @@ class Gate:
                         "Its subscriber would stop at our first row. Use a separate store: [store] dsn.",
                     )
                 stale = out_of_date(conn, self._catalog)
-            if any(stale):
-                with self._store.transaction(statement_timeout="10min") as conn:
+            readers, retention_of = self._settings.store.readers, self._settings.retention_of
+            with self._store.transaction(statement_timeout="10min") as conn:
+                done = []
+                if any(stale):
                     self.problems.clear()
-                    for line in add_new(conn, self._catalog, self._settings.store.readers, self.problems):
-                        LOGGER.info("store: %s", line)
+                    done = add_new(conn, self._catalog, readers, self.problems, retention_of)
+                for line in (*done, *keep_tiers(conn, self._catalog, readers, retention_of, is_poll=True)):
+                    LOGGER.info("store: %s", line)
             self._writer.forget()
             self.renew()
             self._replay()
             with self._store.transaction() as conn:
                 stored = last_slots(conn, self._targets)
+                self._identifiers = known_identifiers(conn, self._targets)
                 self.unusable = unusable(conn, self._catalog)
         except FATAL:
             raise
@@ -89,14 +99,14 @@ class Gate:
             raise
         # The store knows better than the folder, which may be of another schema.
         self._slots = {name: stored.get(name, {}) for name in self._targets}
-        self._is_open = True
+        self.is_open = True
         self._retry_seconds = _RETRY_SECONDS[0]
 
     def renew(self) -> None:
         """Takes or renews the leases; `held` then says which targets other agents have."""
         with self._store.transaction() as conn:
             ids = lease.target_ids(conn, self._targets)
-            taken = lease.take(conn, list(ids.values()), self._holder, self._settings.agent.lease)
+            taken = lease.take(conn, list(ids.values()), self.holder, self._settings.agent.lease)
         names = {number: name for name, number in ids.items()}
         self.held = {names[number]: holder for number, holder in taken.items()}
         self._renewed_at = time.monotonic()
@@ -110,6 +120,8 @@ class Gate:
         try:
             with self._store.transaction() as conn:
                 lease.refuse_stopped(conn)
+                if self._refused:
+                    self._look_for_accepted(conn)
             before = self.held
             self._renew_in_time()
             if before.keys() - self.held.keys():
@@ -121,6 +133,18 @@ class Gate:
             self._away(error)
             raise
 
+    def _look_for_accepted(self, conn: psycopg.Connection[Any]) -> None:
+        identifiers = known_identifiers(conn, self._targets)
+        for name in sorted(self._refused):
+            if identifiers.get(name) != self._identifiers.get(name):
+                self._begin_anew(name)
+        self._identifiers = identifiers
+
+    def _begin_anew(self, target: str) -> None:
+        LOGGER.info("the other server was accepted: a new epoch begins", extra={"target": target})
+        self._refused.discard(target)
+        self._slots[target] = {}  # all of it is due
+
     def _renew_in_time(self) -> None:
         if time.monotonic() - self._renewed_at > self._settings.agent.lease / 3:
             self.renew()
@@ -129,9 +153,13 @@ class Gate:
         """Metric -> slot of its last snapshot, as the store or the state folder has it."""
         return self._slots[target]
 
+    def identifier(self, target: str) -> int | None:
+        """The system identifier of the server that the target's history is of; None while it is not known."""
+        return self._identifiers.get(target)
+
     def wanted_texts(self, target: str) -> list[int]:
         """The queryids whose text is to be fetched now: none while the last fetch is recent."""
-        if not self._is_open or self._settings.texts == "off" or "stat_statements" not in self._catalog.metrics:
+        if not self.is_open or self._settings.texts == "off" or "stat_statements" not in self._catalog.metrics:
             return []
         last = self._texts_read.get(target)
         if last is not None and (datetime.now(UTC) - last).total_seconds() < self._settings.agent.texts_every:
@@ -154,21 +182,32 @@ class Gate:
             finally:
                 self._slots[poll.target] |= {reading.metric: reading.slot for reading in poll.readings}
                 self.spool.keep_slots(poll.target, self._slots[poll.target])
-            return self._writer.write(poll)
+            result = self._writer.write(poll)
+            self._note_identity(poll, result)
+            return result
         except FATAL:
             raise
         except LeaseTakenError as error:
             self.held = self.held | {poll.target: error.what}
             return WriteResult(notes=[("", error.what)])
         except StoreError as error:
-            if self._is_open:
+            if self.is_open:
                 self._away(error)  # else it was told already, and must not put off the next attempt
             if dropped := self.spool.put(poll):
                 LOGGER.warning("the spool is full: %d of the oldest polls were dropped", len(dropped))
             raise
 
+    def _note_identity(self, poll: TargetPoll, result: WriteResult) -> None:
+        if result.refusal is not None:
+            self._refused.add(poll.target)
+        elif poll.server is not None:
+            self._refused.discard(poll.target)
+            self._identifiers[poll.target] = poll.server.system_identifier
+            if any(reading.status is Status.REFUSED for reading in poll.readings):
+                self._begin_anew(poll.target)
+
     def _ensure_open(self) -> None:
-        if not self._is_open:
+        if not self.is_open:
             if self._away_error is not None and time.monotonic() < self._retry_at:
                 raise self._away_error
             self.open()
@@ -178,7 +217,7 @@ class Gate:
         if self._renewed_at:
             try:
                 with self._store.transaction() as conn:
-                    lease.release(conn, self._holder)
+                    lease.release(conn, self.holder)
             except StoreError as error:
                 LOGGER.debug("leases were not released: %s", error)
 
@@ -187,9 +226,9 @@ class Gate:
 
     def _away(self, error: StoreError) -> None:
         self._away_error = error
-        if self._is_open:
+        if self.is_open:
             self._retry_seconds = _RETRY_SECONDS[0]
-        self._is_open = False
+        self.is_open = False
         self._retry_at = time.monotonic() + self._retry_seconds
         self._retry_seconds = min(self._retry_seconds * 2, _RETRY_SECONDS[1])
 
@@ -210,6 +249,9 @@ class Gate:
             except LeaseTakenError as error:
                 self.held = self.held | {poll.target: error.what}
                 continue
+            if result.refusal is not None and poll.target not in self._refused:
+                LOGGER.error("spool: %s", result.refusal, extra={"target": poll.target})
+            self._note_identity(poll, result)
             for metric, note in (*result.failures, *result.notes):
                 LOGGER.warning("spool: %s", note, extra={"target": poll.target, "metric": metric})
             path.unlink()

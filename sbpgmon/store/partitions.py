@@ -1,84 +1,207 @@
-"""Partitions of the facts: made ahead of time with CREATE … LIKE and ATTACH, which block no reader."""
+"""Partitions of what has a time: made ahead with CREATE … LIKE and ATTACH, which block no reader."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 
-from sbpgmon.model import Metric
-from sbpgmon.store.ddl import quote
+from sbpgmon.logs import LOGGER
+from sbpgmon.model import TIER_SECONDS, Metric
+from sbpgmon.store.ddl import literal, quote
 from sbpgmon.store.preflight import revoke_default_privileges
 from sbpgmon.store.schema import SCHEMA
 
-# How long one partition of a tier is, in days; a multiple of days, so that bounds never overlap.
-PERIOD_DAYS = {"raw": 1, "1m": 2, "5m": 10, "1h": 90, "1d": 360}
 LOG = "snapshot_log"
-_LOG_PERIOD_DAYS = 10
+LOG_TIER = "1m"  # the log is kept as long as this tier
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_HOURS = (1, 2, 3, 4, 6, 8, 12, 24, 48, 96, 120, 240, 480, 720, 1440, 2160, 4320, 8640)
+_LIVE = 3  # full partitions within a retention: with the live one and the next about five, each of which costs locks
+
+Parents = Mapping[str, float]  # partitioned table -> seconds of one partition
 
 
-def period(ts: datetime, days: int) -> tuple[datetime, datetime]:
-    """The partition's bounds that hold `ts`: aligned to 2000-01-01 UTC, upper bound excluded."""
-    start = _EPOCH + timedelta(days=(ts - _EPOCH).days // days * days)
-    return start, start + timedelta(days=days)
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One stretch of a partitioned table: [start, end). Not attached: somebody, or an interruption, detached it."""
+
+    name: str
+    parent: str
+    start: datetime
+    end: datetime
+    is_attached: bool = True
+    is_pending: bool = False  # a DETACH CONCURRENTLY was interrupted
+
+    @property
+    def table(self) -> str:
+        return f"{SCHEMA}.{quote(self.name)}"
 
 
-def wanted(metrics: Iterable[Metric], times: Iterable[datetime]) -> dict[str, tuple[str, datetime, datetime]]:
-    """Partition name -> parent, from, to: for each fact table and the log, at each of the times."""
-    found = {}
-    parents = [(LOG, _LOG_PERIOD_DAYS)]
-    parents += [(f"{m.name}_{m.tier}", PERIOD_DAYS[m.tier]) for m in metrics if m.facts]
-    for parent, days in parents:
-        for time in times:
-            start, end = period(time, days)
-            found[f"{parent}_p{start:%Y%m%d}"] = parent, start, end
-    return found
+def period_seconds(retention_seconds: float | None) -> float:
+    """How long one partition is, for rows that are kept so long (None: forever)."""
+    hours = [h for h in _HOURS if retention_seconds is None or h * 3600 * _LIVE <= retention_seconds]
+    return (hours or _HOURS[:1])[-1] * 3600.0
 
 
-def wanted_ahead(metrics: Iterable[Metric], times: Iterable[datetime]) -> dict[str, tuple[str, datetime, datetime]]:
-    """The same, and the partitions after them where those end within a day."""
-    metrics, times = list(metrics), list(times)
-    found = wanted(metrics, times)
-    return found | wanted(metrics, [end for _, _, end in found.values() if end - max(times) < timedelta(days=1)])
+def period(ts: datetime, seconds: float) -> tuple[datetime, datetime]:
+    """The stretch that holds `ts`: aligned to 2000-01-01 UTC, upper bound excluded."""
+    step = timedelta(seconds=seconds)
+    start = _EPOCH + (ts - _EPOCH) // step * step
+    return start, start + step
 
 
-def ensure_partitions(conn: psycopg.Connection[Any], metrics: Iterable[Metric], times: Iterable[datetime]) -> int:
-    """Makes what is missing of the partitions that hold `times` and those after them; returns how many it made.
+def fixed_parents(retention: Mapping[str, float | None]) -> dict[str, float]:
+    """The log and the coverage, for retentions by tier."""
+    tiers = {f"coverage_{tier}": tier for tier in TIER_SECONDS if tier != "raw"} | {LOG: LOG_TIER}
+    return {name: period_seconds(retention[tier]) for name, tier in tiers.items()}
 
-    The caller's transaction is used: a table that lives only with the rows that need it is never left behind.
+
+def metric_parents(metric: Metric, retention: Mapping[str, float | None]) -> dict[str, float]:
+    """The fact tables of a metric, for its retentions by tier."""
+    return {f"{metric.name}_{t}": period_seconds(retention[t]) for t in metric.tiers} if metric.facts else {}
+
+
+def stored_parents(conn: psycopg.Connection[Any]) -> dict[str, float]:
+    """All partitioned tables, with the retentions that the store holds."""
+    retention: dict[str | None, dict[str, float | None]] = {}
+    for name, tier, seconds in conn.execute(
+        f"SELECT m.name, r.tier, r.retention_seconds FROM {SCHEMA}.rollup AS r "
+        f"LEFT JOIN {SCHEMA}.metric AS m USING (metric_id)".encode()
+    ):
+        retention.setdefault(name, {})[tier] = seconds
+    found = fixed_parents(retention.pop(None))
+    return found | {f"{n}_{t}": period_seconds(s) for n, tiers in retention.items() for t, s in tiers.items()}
+
+
+_PARTITIONS = rf"""
+SELECT c.relname, p.relname, (x.bounds)[1]::timestamptz, (x.bounds)[2]::timestamptz, i.inhparent IS NOT NULL,
+  coalesce(i.inhdetachpending, false)
+FROM pg_catalog.pg_class AS c
+LEFT JOIN pg_catalog.pg_inherits AS i ON i.inhrelid = c.oid
+CROSS JOIN LATERAL (SELECT pg_catalog.obj_description(c.oid, 'pg_class') AS text) AS d
+JOIN pg_catalog.pg_class AS p ON p.oid = i.inhparent OR i.inhparent IS NULL AND p.relnamespace = c.relnamespace
+  AND p.relkind = 'p' AND p.relname = substring(d.text FROM '^Partition of (\S+) ')
+CROSS JOIN LATERAL (SELECT CASE
+  WHEN i.inhparent IS NULL THEN regexp_match(d.text, '^Partition of \S+ from (.+) to (.+)$')
+  ELSE regexp_match(pg_catalog.pg_get_expr(c.relpartbound, c.oid), $$FROM \('(.+)'\) TO \('(.+)'\)$$) END AS bounds
+) AS x
+WHERE c.relnamespace = '{SCHEMA}'::regnamespace AND c.relkind = 'r' AND x.bounds IS NOT NULL
+  AND (p.relname = ANY(%(parents)s) OR %(parents)s::text[] IS NULL)
+ORDER BY p.relname, 3
+"""
+
+
+def partitions(conn: psycopg.Connection[Any], parents: Collection[str] | None = None) -> list[Partition]:
+    """The partitions of these tables (None: of all), also detached ones, by parent and start."""
+    rows = conn.execute(_PARTITIONS.encode(), {"parents": None if parents is None else list(parents)})
+    return [Partition(*row) for row in rows]
+
+
+def ensure_partitions(conn: psycopg.Connection[Any], parents: Parents, times: Iterable[datetime]) -> list[Partition]:
+    """Sees to it that each of the tables has a place for each of the times; returns the places of these tables.
+
+    What somebody detached is attached again. The caller's transaction is used: a table that lives only with the rows
+    that need it is never left behind.
     """
-    ahead = wanted_ahead(metrics, times)
-    names = list(ahead)
-    there = _there(conn, names)
-    missing = [name for name in names if name not in there]
-    if not missing:
-        return 0
-    # Two agents may come to it at once: the second one waits, and finds them made.
-    conn.execute(f"LOCK TABLE {SCHEMA}.control IN SHARE ROW EXCLUSIVE MODE".encode())
-    missing = [name for name in missing if name not in _there(conn, missing)]
-    for name in missing:
-        conn.execute(";\n".join(partition_sql(name, *ahead[name])).encode())
-    if missing:
-        revoke_default_privileges(conn, only=missing)
-    return len(missing)
+    times = list(times)
+    there = partitions(conn, parents)
+    if _is_missing(there, parents, times):
+        # Two agents may come to it at once: the second one waits, and finds them made.
+        conn.execute(f"LOCK TABLE {SCHEMA}.control IN SHARE ROW EXCLUSIVE MODE".encode())
+        there = partitions(conn, parents)
+        made = []
+        for parent, time in _is_missing(there, parents, times):
+            if any(p.parent == parent and p.is_attached and p.start <= time < p.end for p in there):
+                continue  # the one before was made for this as well
+            partition = next((p for p in there if p.parent == parent and p.start <= time < p.end), None)
+            if partition is not None:
+                attach(conn, partition)
+                there.remove(partition)
+            else:
+                partition = _new(there, parent, parents[parent], time)
+                conn.execute(";\n".join(partition_sql(partition)).encode())
+                made.append(partition.name)
+            there.append(Partition(partition.name, parent, partition.start, partition.end))
+        if made:
+            revoke_default_privileges(conn, only=made)
+    return [p for p in there if p.is_attached and not p.is_pending]
 
 
-def _there(conn: psycopg.Connection[Any], names: list[str]) -> set[str]:
-    rows = conn.execute(
-        "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relname = ANY(%s)", (SCHEMA, names)
-    )
-    return {name for (name,) in rows}
+def make_ahead(conn: psycopg.Connection[Any], now: datetime) -> None:
+    """Sees to it that every table has a place for now and for what follows."""
+    parents = stored_parents(conn)
+    there = partitions(conn)
+    for parent, seconds in parents.items():
+        times = [now, now + timedelta(seconds=seconds)]
+        if _is_missing([p for p in there if p.parent == parent], {parent: seconds}, times):
+            ensure_partitions(conn, {parent: seconds}, times)
 
 
-def partition_sql(name: str, parent: str, start: datetime, end: datetime) -> list[str]:
-    """Statements that make one partition."""
-    table = f"{SCHEMA}.{quote(name)}"
+def _is_missing(there: list[Partition], parents: Parents, times: list[datetime]) -> list[tuple[str, datetime]]:
+    good: dict[str, list[Partition]] = {}
+    for partition in there:
+        if partition.is_attached and not partition.is_pending:
+            good.setdefault(partition.parent, []).append(partition)
     return [
-        f"CREATE TABLE {table} (LIKE {SCHEMA}.{quote(parent)} INCLUDING STORAGE)",
-        f"ALTER TABLE {SCHEMA}.{quote(parent)} ATTACH PARTITION {table} "
-        f"FOR VALUES FROM ('{start.isoformat()}') TO ('{end.isoformat()}')",
-        f"COMMENT ON TABLE {table} IS 'Partition of {parent} from {start:%Y-%m-%d}'",
+        (parent, time)
+        for parent in parents
+        for time in times
+        if not any(p.start <= time < p.end for p in good.get(parent, ()))
     ]
+
+
+def _new(there: list[Partition], parent: str, seconds: float, time: datetime) -> Partition:
+    """The place for `time`, cut where it would overlap one of another length."""
+    start, end = period(time, seconds)
+    for partition in (p for p in there if p.parent == parent):
+        if partition.end <= time:
+            start = max(start, partition.end)
+        elif partition.start > time:
+            end = min(end, partition.start)
+    stamp = f"{start:%Y%m%d}" if start == period(start, 86400)[0] else f"{start:%Y%m%d%H%M}"
+    return Partition(f"{parent}_p{stamp}", parent, start, end)
+
+
+def attach(conn: psycopg.Connection[Any], partition: Partition) -> None:
+    """Attaches a partition that was detached, or was about to be; nothing of it is lost."""
+    if partition.is_pending:
+        conn.execute(
+            f"ALTER TABLE {SCHEMA}.{quote(partition.parent)} DETACH PARTITION {partition.table} FINALIZE".encode()
+        )
+    conn.execute(_attach_sql(partition).encode())
+    LOGGER.warning("store: the partition %s was detached; it is attached again", partition.name)
+
+
+def partition_sql(partition: Partition) -> list[str]:
+    """Statements that make one partition. Its comment holds its bounds, for when it is detached."""
+    bounds = f"from {partition.start.isoformat()} to {partition.end.isoformat()}"
+    return [
+        f"CREATE TABLE {partition.table} (LIKE {SCHEMA}.{quote(partition.parent)} INCLUDING STORAGE)",
+        _attach_sql(partition),
+        f"COMMENT ON TABLE {partition.table} IS {literal(f'Partition of {partition.parent} {bounds}')}",
+    ]
+
+
+def _attach_sql(partition: Partition) -> str:
+    return (
+        f"ALTER TABLE {SCHEMA}.{quote(partition.parent)} ATTACH PARTITION {partition.table} "
+        f"FOR VALUES FROM ('{partition.start.isoformat()}') TO ('{partition.end.isoformat()}')"
+    )
+
+
+def is_covered(places: Iterable[Partition], parent: str, time: datetime) -> bool:
+    return any(p.parent == parent and p.start <= time < p.end for p in places)
+
+
+def wanted(parents: Parents, times: Iterable[datetime]) -> list[Partition]:
+    """The partitions that a new schema needs for these times, and those after them."""
+    found: dict[str, Partition] = {}
+    for parent, seconds in parents.items():
+        for time in times:
+            for moment in (time, time + timedelta(seconds=seconds)):
+                partition = _new([], parent, seconds, moment)
+                found[partition.name] = partition
+    return list(found.values())

@@ -84,20 +84,6 @@ def _lacks(snapshot: Snapshot) -> dict[str, str]:
     return before | dict.fromkeys(snapshot.came, snapshot.ts.isoformat()) | dict.fromkeys(snapshot.lacking, "infinity")
 
 
-def note_server(conn: psycopg.Connection[Any], target_id: int, server: Server) -> None:
-    conn.execute(
-        f"UPDATE {SCHEMA}.target SET system_identifier = %(id)s, database = %(database)s, server_version = %(version)s "
-        "WHERE target_id = %(target)s AND (system_identifier, database, server_version) "
-        "IS DISTINCT FROM (%(id)s, %(database)s, %(version)s)".encode(),
-        {
-            "id": server.system_identifier,
-            "database": server.database,
-            "version": server.version,
-            "target": target_id,
-        },
-    )
-
-
 def note_event(conn: psycopg.Connection[Any], target_id: int, kind: str, detail: str) -> None:
     conn.execute(
         f"INSERT INTO {SCHEMA}.event (target_id, kind, detail) VALUES (%s, %s, %s)".encode(),

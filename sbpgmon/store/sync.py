@@ -12,11 +12,13 @@ from psycopg import errors as pg
 
 from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.errors import QueryFileError, StoreRefusedError
-from sbpgmon.model import Metric, View
+from sbpgmon.model import TIER_SECONDS, Metric, View
 from sbpgmon.sources.session import explain
-from sbpgmon.store import ddl
+from sbpgmon.store import ddl, tiers
 from sbpgmon.store import views as views_
-from sbpgmon.store.partitions import ensure_partitions
+from sbpgmon.store.functions import keep_functions
+from sbpgmon.store.partitions import make_ahead
+from sbpgmon.store.policy import RetentionOf, keep_policy
 from sbpgmon.store.preflight import revoke_default_privileges
 from sbpgmon.store.schema import SCHEMA
 
@@ -32,7 +34,11 @@ def out_of_date(conn: psycopg.Connection[Any], catalog: Catalog) -> tuple[list[M
 
 
 def add_new(
-    conn: psycopg.Connection[Any], catalog: Catalog, readers: Sequence[str], problems: list[QueryFileError]
+    conn: psycopg.Connection[Any],
+    catalog: Catalog,
+    readers: Sequence[str],
+    problems: list[QueryFileError],
+    retention_of: RetentionOf,
 ) -> list[str]:
     """What a poll may do of sync(): metrics, columns and views that are new, and nothing that others rely on.
 
@@ -52,7 +58,7 @@ def add_new(
             problems.append(QueryFileError(what, "Run `sbpgmon init`, which makes new tables and keeps the old."))
     fresh = {name: view for name, view in catalog.views.items() if name not in views}
     rest = {m.name: m for m in catalog.metrics.values() if m.name in signatures} | metrics
-    return sync(conn, Catalog(rest, catalog.views), readers, problems, only={*metrics, *fresh})
+    return sync(conn, Catalog(rest, catalog.views), readers, problems, retention_of, only={*metrics, *fresh})
 
 
 def _is_extension(old: list[dict[str, str]], new: list[dict[str, str]]) -> bool:
@@ -78,6 +84,7 @@ def sync(
     catalog: Catalog,
     readers: Sequence[str],
     problems: list[QueryFileError],
+    retention_of: RetentionOf,
     only: set[str] | None = None,
 ) -> list[str]:
     """Creates and upgrades what is out of date, in the caller's transaction; returns what was done, a line each.
@@ -89,7 +96,7 @@ def sync(
     if only is not None:
         metrics, views = [m for m in metrics if m.name in only], [v for v in views if v.name in only]
     if not metrics and not views:
-        return []
+        return keep_tiers(conn, catalog, readers, retention_of)
     before = _relations(conn)
     done = [_sync_metric(conn, metric) for metric in metrics]
     changed = {m.name for m in metrics} | {v.name for v in views}
@@ -103,10 +110,29 @@ def sync(
             problems.append(problem)
         else:
             done.append(f"view {name}")
-    ensure_partitions(conn, catalog.metrics.values(), [datetime.now(UTC)])
+    done += keep_tiers(conn, catalog, readers, retention_of, is_poll=only is not None)
     revoke_default_privileges(conn, only=_relations(conn) - before)
     grant_readers(conn, readers)
     return done
+
+
+def keep_tiers(
+    conn: psycopg.Connection[Any],
+    catalog: Catalog,
+    readers: Sequence[str],
+    retention_of: RetentionOf,
+    *,
+    is_poll: bool = False,
+) -> list[str]:
+    """Tiers, retentions, their functions, and the partitions of now and of what follows; says what it changed."""
+    done = ["retention"] if keep_policy(conn, catalog.metrics.values(), retention_of) else []
+    if is_poll and not done:
+        return []
+    functions = keep_functions(conn, catalog, retention_of, is_poll=is_poll)
+    if functions:
+        grant_readers(conn, readers)
+    make_ahead(conn, datetime.now(UTC))
+    return done + [f"function {name}" for name in functions]
 
 
 def _relations(conn: psycopg.Connection[Any]) -> set[str]:
@@ -120,16 +146,19 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
         (metric.name,),
     ).fetchone()
     if row is None:
-        _run(conn, [*ddl.create_metric(metric), views_.insert_metric(metric)])
+        _run(conn, [*ddl.create_metric(metric), *tiers.create_tiers(metric), views_.insert_metric(metric)])
         return f"metric {metric.name}"
     metric_id, old, tier, version = row
+    there = _tiers(conn, metric.name)
     new = {c["name"]: c for c in ddl.signature_of(metric)}
     kept = all(new.get(c["name"]) == c for c in old)
     has_same_keys = {c["name"] for c in old if c["kind"] == "key"} == {k.name for k in metric.keys}
     has_same_tables = {c["kind"] for c in old} >= {c["kind"] for c in new.values()}
     if kept and has_same_keys and has_same_tables and tier == metric.tier:
         added = tuple(c for c in metric.columns if c.name not in {o["name"] for o in old})
-        _run(conn, ddl.add_columns(metric, added))
+        for missing in [t for t in metric.tiers if metric.facts and t not in there]:
+            _run(conn, tiers.create_tier(metric, missing))
+        _run(conn, tiers.add_columns(metric, added, [t for t in metric.tiers[1:] if t in there]))
         if added:
             # Rows from before have no value for it, which is not 0.
             lacks = json.dumps({c.name: "infinity" for c in added})
@@ -141,8 +170,11 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
         else:
             what = f"metric {metric.name}: view and comments"
     else:
-        _run(conn, ddl.retire_metric(metric, old, tier, version, _partitions(conn, f"{metric.name}_{tier}")))
-        _run(conn, ddl.create_metric(metric))
+        partitions = [name for t in there for name in _partitions(conn, f"{metric.name}_{t}")]
+        _run(conn, ddl.retire_metric(metric, old, there, version, partitions))
+        conn.execute(f"DELETE FROM {SCHEMA}.rollup WHERE metric_id = %s".encode(), (metric_id,))
+        conn.execute(f"DELETE FROM {SCHEMA}.late_bucket WHERE metric_id = %s".encode(), (metric_id,))
+        _run(conn, [*ddl.create_metric(metric), *tiers.create_tiers(metric)])
         # Numbers of series are never used twice: texts hang on them.
         series = ddl.names_of(metric).series
         retired = f"{SCHEMA}.{ddl.quote(f'{metric.name}_v{version}_series')}"
@@ -176,6 +208,16 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
         values,
     )
     return what
+
+
+def _tiers(conn: psycopg.Connection[Any], name: str) -> list[str]:
+    """The tiers that a metric has tables of."""
+    names = {f"{name}_{tier}": tier for tier in TIER_SECONDS}
+    rows = conn.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'p' AND relname = ANY(%s)",
+        (SCHEMA, list(names)),
+    )
+    return sorted((names[relname] for (relname,) in rows), key=list(TIER_SECONDS).index)
 
 
 def _partitions(conn: psycopg.Connection[Any], parent: str) -> list[str]:
@@ -286,6 +328,7 @@ def grant_readers(conn: psycopg.Connection[Any], readers: Sequence[str]) -> list
         conn.execute(f"GRANT USAGE ON SCHEMA {SCHEMA} TO {ddl.quote(reader)}".encode())
         listed = ", ".join(f"{SCHEMA}.{ddl.quote(view)}" for view in views)
         conn.execute(f"GRANT SELECT ON {listed} TO {ddl.quote(reader)}".encode())
+        conn.execute(f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {SCHEMA} TO {ddl.quote(reader)}".encode())
     return there
 
 

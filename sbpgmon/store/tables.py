@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     Identity,
     Index,
     Integer,
@@ -45,6 +46,11 @@ target = Table(
     Column("server_version", Text, comment="Version at the last change"),
     Column("first_seen", _TIME, nullable=False, server_default=text("now()"), comment="First poll"),
     Column("texts_read_at", _TIME, comment="When statement texts were last fetched"),
+    Column(
+        "refused_identifier",
+        BigInteger,
+        comment="Of another server that answers by now: nothing is read until `sbpgmon targets accept`",
+    ),
     UniqueConstraint("name", name="target_name_key"),
     comment="Databases that are monitored",
 )
@@ -142,7 +148,7 @@ snapshot_log = Table(
     Column("facts", Integer, comment="Rows that were stored"),
     Column("bytes", Integer, comment="Bytes that were read"),
     Column("quality", SmallInteger, comment="0 good; bits: 1 partial, 2 unknown (a baseline), 4 gap"),
-    Column("status", String(12), nullable=False, comment="ok, error, unreachable or skipped"),
+    Column("status", String(12), nullable=False, comment="ok, error, unreachable, refused or skipped"),
     Column("error", String(400)),
     Index("snapshot_log_metric_target_ts", "metric_id", "target_id", "ts"),
     postgresql_partition_by="RANGE (ts)",
@@ -188,3 +194,50 @@ event = Table(
     Column("detail", Text, nullable=False),
     comment="What happened to the targets and to the history itself",
 )
+
+rollup = Table(
+    "rollup",
+    metadata,
+    Column("metric_id", Integer, nullable=False),
+    Column("tier", Text, nullable=False, comment="raw, 1m, 5m, 1h or 1d"),
+    Column("retention_seconds", Double, comment="How long it is kept; NULL: forever"),
+    Column(
+        "watermark",
+        _TIME,
+        comment="Up to here the tier is rolled up; NULL for the finest, and where there is nothing yet",
+    ),
+    Column("dropped_until", _TIME, comment="Rows before it are gone; NULL: none is"),
+    Column("rolled_at", _TIME, comment="Last roll-up"),
+    Column("rows", Integer, comment="Rows that the last roll-up stored"),
+    Column("seconds", REAL, comment="Time that it took"),
+    PrimaryKeyConstraint("metric_id", "tier", name="rollup_pkey"),
+    comment="Tiers of each metric: how long they are kept, and how far they are rolled up",
+)
+
+late_bucket = Table(
+    "late_bucket",
+    metadata,
+    Column("metric_id", Integer, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("target_id", Integer, nullable=False),
+    Column("ts", _TIME, nullable=False, comment="Start of the bucket"),
+    PrimaryKeyConstraint("metric_id", "tier", "target_id", "ts", name="late_bucket_pkey"),
+    comment="Buckets that rows were added to after their roll-up; the next roll-up makes one row of them again",
+)
+
+# No NOT NULL: on 18 each is an object of every partition, which a DROP has to lock.
+coverage = {
+    tier: Table(
+        f"coverage_{tier}",
+        metadata,
+        Column("ts", _TIME, comment="Start of the bucket"),
+        Column("target_id", Integer),
+        Column("metric_id", Integer),
+        Column("polls", Integer, comment="Good snapshots"),
+        Column("covered_seconds", Double, comment="Sum of their intervals"),
+        Index(f"coverage_{tier}_metric_target_ts", "metric_id", "target_id", "ts"),
+        postgresql_partition_by="RANGE (ts)",
+        comment=f"How much of each bucket of {tier} was watched; read it through the view coverage",
+    )
+    for tier in ("1m", "5m", "1h", "1d")
+}

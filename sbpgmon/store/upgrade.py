@@ -21,7 +21,9 @@ from sbpgmon.errors import QueryFileError, SchemaMismatchError
 from sbpgmon.resources import resource_dir
 from sbpgmon.store import ddl
 from sbpgmon.store.connection import StoreConnection, translated
-from sbpgmon.store.partitions import partition_sql, wanted_ahead
+from sbpgmon.store.functions import create_functions
+from sbpgmon.store.partitions import fixed_parents, metric_parents, partition_sql, wanted
+from sbpgmon.store.policy import RetentionOf, policy_sql, production
 from sbpgmon.store.preflight import (
     own_schema,
     refuse_unsuitable,
@@ -30,13 +32,18 @@ from sbpgmon.store.preflight import (
 )
 from sbpgmon.store.schema import MARK, REVISION, SCHEMA
 from sbpgmon.store.sync import by_need, grant_readers, sync
+from sbpgmon.store.tiers import create_tiers
 from sbpgmon.store.views import derived_view, insert_metric, metric_view
 
 _VERSION_COMMENT = f"COMMENT ON TABLE {SCHEMA}.alembic_version IS 'Revision of the fixed part'"
 
 
 def init(
-    store: StoreConnection, catalog: Catalog, readers: list[str], problems: list[QueryFileError] | None = None
+    store: StoreConnection,
+    catalog: Catalog,
+    readers: list[str],
+    problems: list[QueryFileError] | None = None,
+    retention_of: RetentionOf = production,
 ) -> list[str]:
     """Creates or upgrades the schema; returns what was done, a line each (empty: it was up to date).
 
@@ -64,12 +71,12 @@ def init(
         )
         if is_new:
             revoke_default_privileges(conn)
-        done += sync(conn, catalog, readers, [] if problems is None else problems)
+        done += sync(conn, catalog, readers, [] if problems is None else problems, retention_of)
         grant_readers(conn, readers)
     return done
 
 
-def init_sql(catalog: Catalog, readers: list[str]) -> str:
+def init_sql(catalog: Catalog, readers: list[str], retention_of: RetentionOf = production) -> str:
     """The DDL of a new schema as one script for psql, in one transaction."""
     out = io.StringIO()
     config = _config()
@@ -78,18 +85,25 @@ def init_sql(catalog: Catalog, readers: list[str]) -> str:
     fixed = out.getvalue().replace("BEGIN;\n", "").replace("COMMIT;\n", "").strip()
     statements = [_VERSION_COMMENT]
     for metric in catalog.metrics.values():
-        statements += [*ddl.create_metric(metric), insert_metric(metric), *metric_view(metric)]
+        statements += [*ddl.create_metric(metric), *create_tiers(metric), insert_metric(metric), *metric_view(metric)]
     for name in by_need(catalog):
         statements += derived_view(catalog.views[name])
-    for name, spec in wanted_ahead(catalog.metrics.values(), [datetime.now(UTC)]).items():
-        statements += partition_sql(name, *spec)
+    statements += policy_sql(catalog.metrics.values(), retention_of)
+    for function in create_functions(catalog, retention_of).values():
+        statements += function
+    parents = fixed_parents(retention_of(""))
+    for metric in catalog.metrics.values():
+        parents |= metric_parents(metric, retention_of(metric.name))
+    for partition in wanted(parents, [datetime.now(UTC)]):
+        statements += partition_sql(partition)
     statements.append(revoke_default_privileges_sql())
     views = ", ".join(f"{SCHEMA}.{ddl.quote(name)}" for name in (*catalog.metrics, *catalog.views))
     for reader in readers:
         role = ddl.quote(reader)
         statements.append(
             f"DO $do$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = {ddl.literal(reader)}) THEN\n"
-            f"  GRANT USAGE ON SCHEMA {SCHEMA} TO {role};\n  GRANT SELECT ON {views} TO {role};\nEND IF; END $do$"
+            f"  GRANT USAGE ON SCHEMA {SCHEMA} TO {role};\n  GRANT SELECT ON {views} TO {role};\n"
+            f"  GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {SCHEMA} TO {role};\nEND IF; END $do$"
         )
     begin = ["BEGIN", f"CREATE SCHEMA {SCHEMA}", f"COMMENT ON SCHEMA {SCHEMA} IS {ddl.literal(MARK)}"]
     return ";\n".join([*begin, fixed.rstrip(";"), *statements, "COMMIT"]) + ";\n"

@@ -6,9 +6,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 
-from sbpgmon.model import UNKNOWN, Column, Kind, Metric, View
+from sbpgmon.model import TIER_SECONDS, UNKNOWN, Column, Kind, Metric, View
 from sbpgmon.store.ddl import create_metric, literal, names_of, quote, signature_of
 from sbpgmon.store.schema import SCHEMA
+from sbpgmon.store.tiers import create_tiers, table
 
 
 def _view_type(column: Column) -> str:
@@ -27,42 +28,86 @@ def view_columns(metric: Metric, lacking: Iterable[str] = ()) -> list[tuple[str,
     """
     lacking = _lacking(metric, lacking)
 
-    def value(column: Column, type_: str | None = None) -> str:
-        fact = f"f.{quote(column.name)}"
+    def value(column: Column, name: str | None = None) -> str:
+        fact = f"f.{quote(name or column.name)}"
         nulls = []
         if column.kind is Kind.COUNTER:
             nulls.append(f"f.quality & {UNKNOWN} <> 0")
-            zero = f"coalesce({fact}, 0)"
-        else:
-            zero = fact
+            fact = f"coalesce({fact}, 0)"
         if column.name in lacking:
             # A counter's first reading has none to be compared with.
             until = "<=" if column.kind is Kind.COUNTER else "<"
             nulls.append(f"f.ts {until} (m.lacks ->> {literal(column.name)})::timestamptz")
-        typed = f"CASE WHEN {' OR '.join(nulls)} THEN NULL ELSE {zero} END" if nulls else zero
-        return f"({typed})::{type_ or column.type.name}"
+        return f"CASE WHEN {' OR '.join(nulls)} THEN NULL ELSE {fact} END" if nulls else fact
 
     def remark(column: Column) -> str:
         return column.description + (f" [{column.unit}]" if column.unit else "")
 
     columns = [
-        ("time", "f.ts" if metric.facts else "a.valid_from", "Time of the reading: the end of the interval"),
-        ("tier", literal(metric.tier) + "::text", "Resolution of the row"),
+        (
+            "time",
+            "f.ts" if metric.facts else "a.valid_from",
+            "Time of the reading, the end of its interval; in coarser tiers the start of the bucket",
+        ),
+        ("tier", "f.tier" if metric.facts else literal(metric.tier) + "::text", "Resolution of the row: choose one"),
         ("target", "t.name", "Target"),
     ]
     columns += [(k.name, f"s.{quote(k.name)}", remark(k)) for k in metric.keys]
-    columns += [(c.name, value(c, _view_type(c)), remark(c) + " (in the interval)") for c in metric.counters]
-    columns += [(c.name, value(c, _view_type(c)), remark(c)) for c in metric.gauges]
-    columns += [(f"{c.name}_min", value(c), f"Least {c.name}") for c in metric.gauges]
-    columns += [(f"{c.name}_max", value(c), f"Greatest {c.name}") for c in metric.gauges]
+    columns += [(c.name, value(c), remark(c) + " (in the interval)") for c in metric.counters]
+    columns += [(c.name, value(c), remark(c) + " (mean of a bucket)") for c in metric.gauges]
+    columns += [(f"{c.name}_min", value(c, f"{c.name}_min"), f"Least {c.name}") for c in metric.gauges]
+    columns += [(f"{c.name}_max", value(c, f"{c.name}_max"), f"Greatest {c.name}") for c in metric.gauges]
     columns += [(c.name, f"a.{quote(c.name)}", remark(c)) for c in metric.infos]
     if metric.facts:
         columns.append(("quality", "coalesce(f.quality, 0::smallint)", "0 good; bits: 1 partial, 2 unknown, 4 gap"))
+        columns.append(("covered_seconds", _covered(metric), "Seconds that were watched: rates are sums divided by it"))
     else:
         columns.append(("valid_to", "a.valid_to", "When the row was superseded; infinity: it holds"))
     columns.append(("target_id", "s.target_id", "For joins"))
     columns.append(("series_id", "s.series_id", "For joins"))
     return columns
+
+
+def _metric_id(metric: Metric) -> str:
+    return f"(SELECT metric_id FROM {SCHEMA}.metric WHERE name = {literal(metric.name)})"
+
+
+def _covered(metric: Metric) -> str:
+    """A lookup for the row, which costs nothing where the column is not asked for."""
+    at = f"c.metric_id = {_metric_id(metric)} AND c.target_id = f.target_id AND c.ts = f.ts AND f.tier ="
+    parts = [
+        f"SELECT c.interval_seconds::double precision AS seconds FROM {SCHEMA}.snapshot_log AS c "
+        f"WHERE {at} {literal(metric.tier)}",
+        *(
+            f"SELECT c.covered_seconds FROM {SCHEMA}.{quote(f'coverage_{tier}')} AS c WHERE {at} {literal(tier)}"
+            for tier in metric.tiers[1:]
+        ),
+    ]
+    return f"(SELECT sum(x.seconds) FROM ({' UNION ALL '.join(parts)}) AS x)"
+
+
+def _rows(metric: Metric) -> str:
+    """The facts of every tier, in the shape of the view. A filter on `tier` leaves the other branches out."""
+    branches = []
+    for tier in metric.tiers:
+        is_finest = tier == metric.tier
+        values = []
+        for column in metric.facts:
+            name, type_ = column.name, _view_type(column)
+            if column.kind is Kind.COUNTER:
+                values.append((name, f"{quote(name)}::{type_}"))
+                continue
+            mean = quote(name) if is_finest else f"{quote(f'{name}_sum')} / nullif({quote(f'{name}_n')}, 0)"
+            values.append((name, f"({mean})::{type_}"))
+            values += [(f"{name}_{part}", quote(name if is_finest else f"{name}_{part}")) for part in ("min", "max")]
+        picked = "".join(f", {expression} AS {quote(name)}" for name, expression in values)
+        # Attributes are those of the bucket's end: at its start a new series had none.
+        at = "ts" if is_finest else f"ts + interval '{TIER_SECONDS[tier]} s' - interval '1 us'"
+        branches.append(
+            f"SELECT ts, series_id, target_id, quality, {literal(tier)}::text AS tier, {at} AS at{picked} "
+            f"FROM {table(metric, tier)}"
+        )
+    return "\nUNION ALL ".join(branches)
 
 
 def _lacking(metric: Metric, more: Iterable[str]) -> set[str]:
@@ -76,27 +121,28 @@ def select_view(metric: Metric, lacking: Iterable[str] = (), order: Sequence[str
     ordered = [*(name for name in order if name in columns), *(name for name in columns if name not in order)]
     picked = ",\n  ".join(f"{columns[name]} AS {quote(name)}" for name in ordered)
     if metric.facts:
-        source = f"{names.facts} AS f\nJOIN {names.series} AS s ON s.series_id = f.series_id"
+        source = f"(\n{_rows(metric)}\n) AS f\nJOIN {names.series} AS s ON s.series_id = f.series_id"
     else:
         source = f"{names.attributes} AS a\nJOIN {names.series} AS s ON s.series_id = a.series_id"
     source += f"\nJOIN {SCHEMA}.target AS t ON t.target_id = {'f' if metric.facts else 's'}.target_id"
     if metric.facts and metric.infos:
         source += (
             f"\nLEFT JOIN {names.attributes} AS a "
-            "ON a.series_id = f.series_id AND f.ts >= a.valid_from AND f.ts < a.valid_to"
+            "ON a.series_id = f.series_id AND f.at >= a.valid_from AND f.at < a.valid_to"
         )
     if _lacking(metric, lacking):
         source += (
-            f"\nLEFT JOIN {SCHEMA}.metric_state AS m ON m.target_id = f.target_id AND m.metric_id = "
-            f"(SELECT metric_id FROM {SCHEMA}.metric WHERE name = {literal(metric.name)})"
+            f"\nLEFT JOIN {SCHEMA}.metric_state AS m "
+            f"ON m.target_id = f.target_id AND m.metric_id = {_metric_id(metric)}"
         )
     return f"SELECT\n  {picked}\nFROM {source}"
 
 
 def definition_hash(metric: Metric) -> str:
     """Digest of all that is made out of the header: another one, and the store follows."""
-    parts = [*create_metric(metric), *metric_view(metric), metric.missing, str(metric.interval_seconds)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    parts = [*create_metric(metric), *create_tiers(metric), *metric_view(metric)]
+    parts += [metric.missing, str(metric.interval_seconds)]
+    return digest("\n".join(parts))
 
 
 def insert_metric(metric: Metric) -> str:
@@ -124,8 +170,19 @@ def metric_view(
 
 def view_hash(view: View) -> str:
     """Digest of a derived view's file."""
-    parts = [view.title, view.description, view.sql, json.dumps(view.columns)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return digest("\n".join([view.title, view.description, view.sql, json.dumps(view.columns)]))
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def entry_sql(name: str, definition_hash: str) -> str:
+    """The statement that enters a derived view, or a function, into the table of these."""
+    return (
+        f"INSERT INTO {SCHEMA}.derived_view (name, definition_hash) VALUES ({literal(name)}, "
+        f"{literal(definition_hash)}) ON CONFLICT (name) DO UPDATE SET definition_hash = excluded.definition_hash"
+    )
 
 
 def derived_view(view: View, create: str = "CREATE") -> list[str]:
@@ -136,7 +193,5 @@ def derived_view(view: View, create: str = "CREATE") -> list[str]:
         f"{create} VIEW {name} AS\n{view.sql}",
         f"COMMENT ON VIEW {name} IS {literal(title)}",
         *(f"COMMENT ON COLUMN {name}.{quote(c)} IS {literal(text)}" for c, text in view.columns),
-        f"INSERT INTO {SCHEMA}.derived_view (name, definition_hash) "
-        f"VALUES ({literal(view.name)}, {literal(view_hash(view))}) "
-        "ON CONFLICT (name) DO UPDATE SET definition_hash = excluded.definition_hash",
+        entry_sql(view.name, view_hash(view)),
     ]

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 import psycopg
 
 from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.model import Reading, Status, TargetPoll, WriteResult
+from sbpgmon.sources.probe import other_server
 from sbpgmon.sources.session import explain
 from sbpgmon.store import lease
 from sbpgmon.store.apply import Applied, RejectedError, apply, contract
 from sbpgmon.store.connection import StoreConnection, concerns_store
-from sbpgmon.store.partitions import ensure_partitions, wanted
+from sbpgmon.store.partitions import LOG, Partition, ensure_partitions, is_covered, stored_parents
+from sbpgmon.store.rollup import add_late, read_watermarks
 from sbpgmon.store.schema import SCHEMA
 from sbpgmon.store.snapshot import Snapshot, time_of
 from sbpgmon.store.spool import Spool
-from sbpgmon.store.state import ERROR_CHARACTERS, keep_state, note_server, read_states
+from sbpgmon.store.state import ERROR_CHARACTERS, keep_state, read_states
 from sbpgmon.store.sync import is_stored
+from sbpgmon.store.targets import identity, note_refused, note_server
 from sbpgmon.store.texts import write_texts
+
+
+class _NoPlaceError(Exception):
+    """A row has no partition, where there was one when it was last looked."""
 
 
 class Writer:
@@ -33,13 +41,14 @@ class Writer:
         self._holder = holder or lease.holder_of(spool.identity())
         self._metric_ids: dict[str, int] = {}
         self._target_ids: dict[str, int] = {}
-        self._partitions: set[str] = set()
+        self._places: list[Partition] = []
+        self._watermarks: Mapping[tuple[int, str], datetime] = {}
 
     def forget(self) -> None:
         """Looks everything up anew: the schema may be another one."""
         self._metric_ids.clear()
         self._target_ids.clear()
-        self._partitions.clear()
+        self._places.clear()
 
     def write(self, poll: TargetPoll, *, is_replay: bool = False) -> WriteResult:
         """Stores a poll in one transaction.
@@ -48,7 +57,8 @@ class Writer:
         then as it was.
 
         One reading that breaks its contract is logged as failed, the others are stored. A replay that had been
-        committed before it could be forgotten is not stored twice.
+        committed before it could be forgotten is not stored twice. Of another server than the history is of nothing
+        is stored but that it answered.
         """
         result = WriteResult()
         kept: list[Snapshot] = []
@@ -57,10 +67,23 @@ class Writer:
             self._look_up(conn, poll.target)
             target_id = self._target_ids[poll.target]
             lease.refuse_taken(conn, target_id, poll.target, self._holder)
+            is_looked_up = not self._places
+            self._watermarks = read_watermarks(conn)
             self._make_room(conn, poll)
-            if poll.server is not None:
-                note_server(conn, target_id, poll.server)
             states = read_states(conn, target_id)
+            if poll.server is not None:
+                known, refused = identity(conn, target_id)
+                result.refusal = other_server(poll.target, poll.server, known)
+                if result.refusal is None:
+                    note_server(conn, target_id, poll.server, is_back=refused is not None)
+                elif is_replay and _is_late(poll, states):
+                    # Of the server that was there before.
+                    result.refusal = None
+                    result.notes.append(("", "a poll of another server, older than what is stored: dropped"))
+                    return result
+                else:
+                    note_refused(conn, target_id, poll.server, result.refusal.what)
+                    poll = _refused(poll, result.refusal.what)
             for reading in poll.readings:
                 metric = self._catalog.metrics.get(reading.metric)
                 if metric is None or metric.name not in self._metric_ids:
@@ -76,7 +99,7 @@ class Writer:
                 snapshot = Snapshot(
                     conn, snapshot_id, poll.target, target_id, metric_id, metric, poll.server, reading, state
                 )
-                snapshot = self._write_reading(snapshot, result)
+                snapshot = self._write_reading(snapshot, result, is_looked_up=is_looked_up)
                 if snapshot.is_ok and metric.counters:
                     kept.append(snapshot)
             if poll.texts or poll.texts_read:
@@ -104,21 +127,25 @@ class Writer:
 
     def _make_room(self, conn: psycopg.Connection[Any], poll: TargetPoll) -> None:
         metrics = [self._catalog.metrics[r.metric] for r in poll.readings if r.metric in self._catalog.metrics]
-        times = [time_of(reading) for reading in poll.readings]
-        times += [time + timedelta(days=1) for time in times]
-        needed = wanted(metrics, times).keys()
-        if needed - self._partitions:
-            ensure_partitions(conn, metrics, times)
-            self._partitions |= needed
+        names = {LOG} | {f"{metric.name}_{metric.tier}" for metric in metrics if metric.facts}
+        times = {time_of(reading) for reading in poll.readings}
+        if all(is_covered(self._places, name, time) for name in names for time in times):
+            return
+        parents = {name: seconds for name, seconds in stored_parents(conn).items() if name in names}
+        places = ensure_partitions(conn, parents, times)
+        self._places = [place for place in self._places if place.parent not in parents] + places
 
-    def _write_reading(self, snapshot: Snapshot, result: WriteResult) -> Snapshot:
+    def _write_reading(self, snapshot: Snapshot, result: WriteResult, *, is_looked_up: bool) -> Snapshot:
         """Stores and logs one reading; returns the snapshot as it was logged."""
         applied = Applied()
         if snapshot.is_ok:
             try:
                 with snapshot.conn.transaction():
                     applied = apply(snapshot, self._spool)
+                    add_late(snapshot, applied.interval_seconds, self._watermarks)
             except (psycopg.Error, RejectedError) as error:
+                if isinstance(error, psycopg.errors.CheckViolation) and not is_looked_up:
+                    raise _NoPlaceError from error
                 if isinstance(error, psycopg.Error) and concerns_store(error, snapshot.conn):
                     raise
                 failed = replace(snapshot.reading, status=Status.ERROR, error=contract(error))
@@ -126,12 +153,32 @@ class Writer:
                 result.failures.append((snapshot.metric.name, failed.error))
         if applied.note:
             result.notes.append((snapshot.metric.name, applied.note))
-        _log(snapshot, applied)
+        try:
+            _log(snapshot, applied)
+        except psycopg.errors.CheckViolation as error:
+            if is_looked_up:
+                raise
+            raise _NoPlaceError from error
         keep_state(snapshot, applied.losses)
         result.snapshots += 1
         result.rows_read += snapshot.reading.rows
         result.facts += applied.facts
         return snapshot
+
+
+def _is_late(poll: TargetPoll, states: dict[int, dict[str, Any]]) -> bool:
+    """Whether something newer has been stored."""
+    last = max((state["last_agent_time"] for state in states.values()), default=None)
+    return last is not None and all(reading.agent_time <= last for reading in poll.readings)
+
+
+def _refused(poll: TargetPoll, what: str) -> TargetPoll:
+    """The same without what was read."""
+    readings = (
+        replace(reading, status=Status.REFUSED, error=what, rows=0, data=b"", columns=(), lacks=())
+        for reading in poll.readings
+    )
+    return replace(poll, readings=tuple(readings), texts=(), texts_read=False)
 
 
 def _next_snapshot_id(conn: psycopg.Connection[Any]) -> int:

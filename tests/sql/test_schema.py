@@ -18,7 +18,8 @@ from sbpgmon.demo.binaries import clean_environment, wheel_bin_dir
 from sbpgmon.errors import StoreError
 from sbpgmon.model import Type
 from sbpgmon.store.connection import StoreConnection
-from sbpgmon.store.partitions import ensure_partitions
+from sbpgmon.store.partitions import ensure_partitions, stored_parents
+from sbpgmon.store.policy import production
 from sbpgmon.store.removal import remove
 from sbpgmon.store.sync import sync
 from sbpgmon.store.upgrade import _config, _transaction, init, init_sql
@@ -236,8 +237,8 @@ def test_what_comes_later_lets_nobody_in_and_keeps_what_was_granted_by_hand(
         before = set(admin.execute(GRANTED).fetchall())
     store = StoreConnection(database.dsn(owner))
     with store.transaction() as conn:
-        sync(conn, catalog, [reader], [])
-        assert ensure_partitions(conn, catalog.metrics.values(), [datetime.now(UTC) + timedelta(days=400)]) > 0
+        sync(conn, catalog, [reader], [], production)
+        assert ensure_partitions(conn, stored_parents(conn), [datetime.now(UTC) + timedelta(days=400)])
     store.close()
     with database.connect() as admin:
         assert set(admin.execute(GRANTED).fetchall()) - before == {("v", "later", reader, "SELECT")}

@@ -13,6 +13,7 @@ from sbpgmon.catalog.catalog import Catalog, load_catalog
 from sbpgmon.catalog.metrics import parse_metric
 from sbpgmon.model import Kind, StatementText, Status, TargetPoll
 from sbpgmon.store.ddl import names_of
+from sbpgmon.store.policy import production
 from sbpgmon.store.sync import sync
 from tests.sql.lab import Lab, at
 from tests.unit.catalog_files import server
@@ -147,7 +148,7 @@ def test_a_numeric_column_that_comes_later_brings_no_toast_table(shipped: Lab) -
         path.write_text(text + more + "select 1\n")
         catalog = Catalog({"growing": parse_metric([path])}, {})
         with shipped.store.transaction() as conn:
-            sync(conn, catalog, [], [])
+            sync(conn, catalog, [], [], production)
     toasts = shipped.store.raw.execute(
         "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'monitoring'::regnamespace "
         "AND c.relname LIKE 'growing\\_1m%' AND c.relkind = 'r'"

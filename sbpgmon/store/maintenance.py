@@ -1,0 +1,162 @@
+"""The work that keeps the history small and quick, apart from the polls: on a connection of its own, every 5 minutes.
+
+It goes by what the store itself says of its metrics, so that a metric whose file is gone is aged like the others.
+Whoever finds the lease free does it, be it a daemon or a `collect` that cron has started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from sbpgmon.logs import LOGGER
+from sbpgmon.model import TIER_SECONDS, TYPES, Column, Kind, Metric
+from sbpgmon.store import lease, retention
+from sbpgmon.store.connection import StoreConnection, translated
+from sbpgmon.store.partitions import make_ahead
+from sbpgmon.store.rollup import Rolled, horizon, roll_up
+from sbpgmon.store.schema import SCHEMA
+from sbpgmon.store.version import check
+
+EVERY_SECONDS = 300.0
+_LEASE_ID = 0  # no target has this number
+CLOCK_SECONDS = 30.0  # beyond it the store's clock is told to be wrong
+
+
+@dataclass(slots=True)
+class Maintained:
+    """What one pass did."""
+
+    rolled: list[Rolled] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    indexed: list[str] = field(default_factory=list)
+    series: int = 0
+    seconds: float = 0.0
+
+
+class Maintenance:
+    """Roll-ups, partitions and retention of one store. `is_stopping` is asked between steps."""
+
+    def __init__(
+        self,
+        dsn: str,
+        holder: str,
+        connect_timeout_seconds: float = 5.0,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._store = StoreConnection(dsn, connect_timeout_seconds)
+        self._holder = f"{holder}:maintenance"
+        self._is_stopping = is_stopping
+
+    def run_if_due(self) -> Maintained | None:
+        """One pass, unless somebody has made one in the last five minutes. Raises what run() raises."""
+        with self._closing():
+            with self._store.transaction() as conn:
+                row = conn.execute(
+                    f"SELECT FROM {SCHEMA}.lease WHERE target_id = %s AND expires_at > clock_timestamp()".encode(),
+                    (_LEASE_ID,),
+                ).fetchone()
+            return self._run() if row is None else None
+
+    def run(self) -> Maintained | None:
+        """One pass now; None when another agent is at it.
+
+        Raises SchemaGoneError when the schema is gone or about to go, StoreError and its kin.
+        """
+        with self._closing():
+            return self._run()
+
+    @contextlib.contextmanager
+    def _closing(self) -> Iterator[None]:
+        try:
+            with translated():
+                yield
+        finally:
+            self._store.close()
+
+    def _run(self) -> Maintained | None:
+        started = time.monotonic()
+        if not self._go_on():
+            return None
+        done = Maintained()
+        conn = self._store.raw
+        now = horizon(conn)
+        if now is None:
+            return done
+        self._look_at_clock(conn)
+        with self._store.transaction() as ahead:
+            make_ahead(ahead, datetime.now(UTC))
+        repaired = retention.repair(conn, retention.read_policy(conn, now))
+        metrics = stored_metrics(conn)
+        for metric_id, metric in metrics.items():
+            for tier in metric.tiers[1:]:
+                while self._go_on() and (rolled := roll_up(self._store, metric, metric_id, tier)) is not None:
+                    done.rolled.append(rolled)
+        policy = retention.read_policy(conn, now)
+        if not self._go_on():
+            return done
+        dropped = retention.drop_old(conn, policy)
+        if self._go_on():
+            done.indexed = retention.index_closed(conn, policy)
+            retention.drop_replaced(conn)
+        for metric in metrics.values():
+            if any(name.startswith(f"{metric.name}_{metric.tiers[-1]}_p") for name in dropped.dropped):
+                done.series += retention.drop_series(conn, metric.name, bool(metric.counters))
+        done.dropped = repaired.dropped + dropped.dropped
+        done.repaired = repaired.repaired
+        done.waiting = repaired.waiting + dropped.waiting
+        done.seconds = time.monotonic() - started
+        return done
+
+    def _go_on(self) -> bool:
+        """Holds the lease on, and obeys who asked all agents to stop."""
+        if self._is_stopping():
+            return False
+        with self._store.transaction() as conn:
+            check(conn)
+            lease.refuse_stopped(conn)
+            return not lease.take(conn, [_LEASE_ID], self._holder, EVERY_SECONDS - 5)
+
+    def _look_at_clock(self, conn: psycopg.Connection[Any]) -> None:
+        row = conn.execute(
+            f"SELECT extract(epoch FROM max(last_ts) - clock_timestamp())::float8 FROM {SCHEMA}.metric_state".encode()
+        ).fetchone()
+        if row is not None and row[0] is not None and row[0] > CLOCK_SECONDS:
+            LOGGER.warning(
+                "store: its clock is %.0f s behind that of the snapshots: roll-ups and retention wait as long. "
+                "Set the clock of the store's host.",
+                row[0],
+            )
+
+
+def stored_metrics(conn: psycopg.Connection[Any]) -> dict[int, Metric]:
+    """The metrics that have facts, by number, as the store describes them."""
+    found = {}
+    for metric_id, name, missing, interval, signature, tiers in conn.execute(
+        f"SELECT m.metric_id, m.name, m.missing, m.interval_seconds, m.signature, array_agg(r.tier) "
+        f"FROM {SCHEMA}.metric AS m JOIN {SCHEMA}.rollup AS r USING (metric_id) GROUP BY m.metric_id".encode()
+    ):
+        found[metric_id] = Metric(
+            name=name,
+            title="",
+            description="",
+            interval_seconds=interval,
+            scope="",
+            role="",
+            requires=(),
+            missing=missing,
+            nulls="",
+            timeout_seconds=0.0,
+            columns=tuple(Column(c["name"], Kind(c["kind"]), TYPES[c["type"]], "") for c in signature),
+            variants=(),
+            chosen_tiers=tuple(sorted(tiers, key=list(TIER_SECONDS).index)),
+        )
+    return found

@@ -1,0 +1,57 @@
+"""Which tiers each metric has and how long they are kept, as the store knows it: the table `rollup`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import psycopg
+
+from sbpgmon.environment import PROFILES
+from sbpgmon.model import TIER_SECONDS, Metric
+from sbpgmon.store.ddl import literal
+from sbpgmon.store.schema import SCHEMA
+
+# Metric -> tier -> seconds that its rows are kept, None for ever. The name '' asks for what no metric overrides.
+RetentionOf = Callable[[str], Mapping[str, float | None]]
+
+def production(_metric: str) -> Mapping[str, float | None]:
+    """What is kept where nothing else was configured."""
+    return PROFILES["production"].retention
+
+
+_KEEP = f"""
+INSERT INTO {SCHEMA}.rollup AS r (metric_id, tier, retention_seconds)
+SELECT coalesce(m.metric_id, 0), w.tier, w.seconds
+FROM unnest(%(names)s::text[], %(tiers)s::text[], %(seconds)s::double precision[]) AS w (name, tier, seconds)
+LEFT JOIN {SCHEMA}.metric AS m USING (name)
+WHERE w.name = '' OR m.metric_id IS NOT NULL
+ON CONFLICT (metric_id, tier) DO UPDATE SET retention_seconds = excluded.retention_seconds
+WHERE r.retention_seconds IS DISTINCT FROM excluded.retention_seconds
+"""
+
+
+def rows_of(metrics: Iterable[Metric], retention_of: RetentionOf) -> list[tuple[str, str, float | None]]:
+    """Metric, tier, seconds; the metric '' stands for the log and the coverage."""
+    rows = [("", tier, retention_of("")[tier]) for tier in TIER_SECONDS]
+    return rows + [(m.name, tier, retention_of(m.name)[tier]) for m in metrics if m.facts for tier in m.tiers]
+
+
+def keep_policy(conn: psycopg.Connection[Any], metrics: Iterable[Metric], retention_of: RetentionOf) -> int:
+    """Enters tiers and retentions, of metrics that have tables; returns how many were not as they should be."""
+    names, tiers, seconds = zip(*rows_of(metrics, retention_of), strict=True)
+    values = {"names": list(names), "tiers": list(tiers), "seconds": list(seconds)}
+    return conn.execute(_KEEP.encode(), values).rowcount
+
+
+def policy_sql(metrics: Iterable[Metric], retention_of: RetentionOf) -> list[str]:
+    """The same as a script, for a new schema."""
+    rows = ", ".join(
+        f"({literal(name)}, {literal(tier)}, {'NULL' if seconds is None else seconds}::double precision)"
+        for name, tier, seconds in rows_of(metrics, retention_of)
+    )
+    return [
+        f"INSERT INTO {SCHEMA}.rollup (metric_id, tier, retention_seconds) "
+        f"SELECT coalesce(m.metric_id, 0), w.tier, w.seconds FROM (VALUES {rows}) AS w (name, tier, seconds) "
+        f"LEFT JOIN {SCHEMA}.metric AS m USING (name)"
+    ]

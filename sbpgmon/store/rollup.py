@@ -1,0 +1,200 @@
+"""Rolls each metric up, tier by tier, and adds what comes late to the buckets that were rolled up before.
+
+A watermark for each metric and tier says up to where the tier is complete. Whoever writes rows locks the table
+`rollup` in ROW SHARE mode and reads the watermarks; a roll-up locks it in EXCLUSIVE mode: so a row is either seen by
+the roll-up or known by its writer to be late, never neither and never both. Readers are not concerned.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from sbpgmon.model import TIER_SECONDS, Metric
+from sbpgmon.store.connection import StoreConnection
+from sbpgmon.store.ddl import quote
+from sbpgmon.store.partitions import ensure_partitions, stored_parents
+from sbpgmon.store.schema import SCHEMA
+from sbpgmon.store.snapshot import Snapshot
+from sbpgmon.store.tiers import bucket, coverage_sql, roll_up_sql, table
+
+LAG_SECONDS = 60.0  # a poll takes its time: what comes later is late, which is right but dearer
+# What one transaction rolls up: writers wait for it.
+_CHUNK_SECONDS = {"1m": 1800, "5m": 3600, "1h": 6 * 3600, "1d": 86400}
+
+Watermarks = Mapping[tuple[int, str], datetime]  # metric, tier -> up to here it is rolled up
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """What one roll-up did."""
+
+    metric: str
+    tier: str
+    rows: int
+    seconds: float
+
+
+def horizon(conn: psycopg.Connection[Any]) -> datetime | None:
+    """The time up to which there can be data: the store's clock or the last snapshot, whichever is earlier.
+
+    A store whose clock runs ahead must not age what has just come. None: no snapshot yet.
+    """
+    row = conn.execute(f"SELECT least(now(), max(last_ts)) FROM {SCHEMA}.metric_state HAVING count(*) > 0".encode())
+    found = row.fetchone()
+    return found[0] if found else None
+
+
+def read_watermarks(conn: psycopg.Connection[Any]) -> Watermarks:
+    """Locks out roll-ups until the transaction ends, and says how far they got."""
+    conn.execute(f"LOCK TABLE {SCHEMA}.rollup IN ROW SHARE MODE".encode())
+    rows = conn.execute(f"SELECT metric_id, tier, watermark FROM {SCHEMA}.rollup WHERE watermark IS NOT NULL".encode())
+    return {(metric_id, tier): watermark for metric_id, tier, watermark in rows}
+
+
+def add_late(snapshot: Snapshot, interval_seconds: float | None, watermarks: Watermarks) -> None:
+    """Adds a snapshot that has just been stored to the tiers that were rolled up beyond it."""
+    metric, metric_id, target_id, ts, conn = (
+        snapshot.metric, snapshot.metric_id, snapshot.target_id, snapshot.ts, snapshot.conn
+    )  # fmt: skip
+    late = [t for t in metric.tiers[1:] if metric.facts and ts < watermarks.get((metric_id, t), ts)]
+    if not late:
+        return
+    parents = stored_parents(conn)
+    tables = [f"{name}_{tier}" for tier in late for name in (metric.name, "coverage")]
+    ensure_partitions(conn, {name: parents[name] for name in tables}, [_start(ts, tier) for tier in late])
+    params = {"metric_id": metric_id, "target_id": target_id, "ts": ts, "seconds": interval_seconds or 0.0}
+    for tier in late:
+        start = bucket(tier, "%(ts)s::timestamptz")
+        conn.execute(
+            f"INSERT INTO {SCHEMA}.{quote(f'coverage_{tier}')} (ts, target_id, metric_id, polls, covered_seconds) "
+            f"VALUES ({start}, %(target_id)s, %(metric_id)s, 1, %(seconds)s)".encode(),
+            params,
+        )
+        where = "f.ts = %(ts)s AND f.target_id = %(target_id)s"
+        conn.execute(roll_up_sql(metric, metric.tier, tier, where, is_whole=False).encode(), params)
+        conn.execute(
+            f"INSERT INTO {SCHEMA}.late_bucket (metric_id, tier, target_id, ts) "
+            f"VALUES (%(metric_id)s, '{tier}', %(target_id)s, {start}) ON CONFLICT DO NOTHING".encode(),
+            params,
+        )
+
+
+def roll_up(
+    store: StoreConnection, metric: Metric, metric_id: int, tier: str, *, chunk_seconds: float | None = None
+) -> Rolled | None:
+    """One step of one tier, in a transaction of its own; None when there is nothing to do (yet).
+
+    Raises StoreError and its kin; what was interrupted is done again.
+    """
+    started = time.monotonic()
+    source = metric.tiers[metric.tiers.index(tier) - 1]
+    with store.transaction() as conn:
+        conn.execute(f"LOCK TABLE {SCHEMA}.rollup IN EXCLUSIVE MODE".encode())
+        merged = _merge_late(conn, metric, metric_id, tier)
+        stretch = _stretch(conn, metric, metric_id, source, tier, chunk_seconds or _CHUNK_SECONDS[tier])
+        if stretch is None:
+            return Rolled(metric.name, tier, merged, time.monotonic() - started) if merged else None
+        rows = merged + _roll(conn, metric, metric_id, source, tier, *stretch)
+        seconds = time.monotonic() - started
+        conn.execute(
+            f"UPDATE {SCHEMA}.rollup SET watermark = %s, rolled_at = now(), rows = %s, seconds = %s "
+            "WHERE metric_id = %s AND tier = %s".encode(),
+            (stretch[1], rows, seconds, metric_id, tier),
+        )
+    return Rolled(metric.name, tier, rows, seconds)
+
+
+def _stretch(
+    conn: psycopg.Connection[Any], metric: Metric, metric_id: int, source: str, tier: str, chunk_seconds: float
+) -> tuple[datetime, datetime] | None:
+    """From where to where the tier can be rolled up now."""
+    until = horizon(conn)
+    if until is None:
+        return None
+    until -= timedelta(seconds=LAG_SECONDS)
+    marks: dict[str, datetime | None] = dict(
+        conn.execute(
+            f"SELECT tier, watermark FROM {SCHEMA}.rollup WHERE metric_id = %s".encode(), (metric_id,)
+        ).fetchall()
+    )
+    if tier not in marks:
+        return None
+    if source != metric.tier:
+        mark = marks.get(source)
+        if mark is None:
+            return None
+        until = min(until, mark)
+    start = marks[tier]
+    if start is None:
+        row = conn.execute(f"SELECT min(ts) FROM {table(metric, source)}".encode()).fetchone()
+        if row is None or row[0] is None:
+            return None
+        start = _start(row[0], tier)
+    end = min(_start(until, tier), start + timedelta(seconds=max(chunk_seconds, TIER_SECONDS[tier])))
+    return (start, end) if start < end else None
+
+
+def _roll(
+    conn: psycopg.Connection[Any],
+    metric: Metric,
+    metric_id: int,
+    source: str,
+    tier: str,
+    start: datetime,
+    end: datetime,
+) -> int:
+    parents = stored_parents(conn)
+    for name in (f"{metric.name}_{tier}", f"coverage_{tier}"):
+        steps = range(int((end - start).total_seconds() // parents[name]) + 1)
+        times = [start + timedelta(seconds=parents[name] * step) for step in steps]
+        ensure_partitions(conn, {name: parents[name]}, [*times, end - timedelta(microseconds=1)])
+    params = {"metric_id": metric_id, "first": start, "end": end}
+    where = "f.ts >= %(first)s AND f.ts < %(end)s"
+    conn.execute(coverage_sql(None if source == metric.tier else source, tier, where).encode(), params)
+    return conn.execute(roll_up_sql(metric, source, tier, where).encode(), params).rowcount
+
+
+def _merge_late(conn: psycopg.Connection[Any], metric: Metric, metric_id: int, tier: str) -> int:
+    """Makes one row a series again of the buckets that late rows were added to."""
+    buckets = conn.execute(
+        f"DELETE FROM {SCHEMA}.late_bucket WHERE metric_id = %s AND tier = %s RETURNING target_id, ts".encode(),
+        (metric_id, tier),
+    ).fetchall()
+    if not buckets:
+        return 0
+    targets, starts = [target for target, _ in buckets], [ts for _, ts in buckets]
+    params = {
+        "metric_id": metric_id,
+        "targets": targets,
+        "starts": starts,
+        "first": min(starts),
+        "end": max(starts) + timedelta(seconds=TIER_SECONDS[tier]),
+    }
+    chosen = (
+        "(f.target_id, f.ts) IN (SELECT * FROM unnest(%(targets)s::integer[], %(starts)s::timestamptz[])) "
+        "AND f.ts >= %(first)s AND f.ts < %(end)s"
+    )
+    coverage = f"{SCHEMA}.{quote(f'coverage_{tier}')}"
+    conn.execute(
+        f"WITH gone AS (DELETE FROM {coverage} AS f WHERE f.metric_id = %(metric_id)s AND {chosen} RETURNING f.*)\n"
+        f"{coverage_sql(tier, tier, 'true', rows='gone')}".encode(),
+        params,
+    )
+    return conn.execute(
+        f"WITH gone AS (DELETE FROM {table(metric, tier)} AS f WHERE {chosen} RETURNING f.*)\n"
+        f"{roll_up_sql(metric, tier, tier, 'true', rows='gone')}".encode(),
+        params,
+    ).rowcount
+
+
+def _start(ts: datetime, tier: str) -> datetime:
+    """The start of the bucket that holds `ts`, as date_bin() has it."""
+    step = timedelta(seconds=TIER_SECONDS[tier])
+    epoch = datetime(2000, 1, 1, tzinfo=UTC)
+    return epoch + (ts - epoch) // step * step
