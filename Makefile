@@ -4,7 +4,7 @@ PY   := $(VENV)/bin/python
 BIN  := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint docs bench test-matrix chaos clean
+.PHONY: help demo test lint docs bench bench-peers test-matrix chaos clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ docs: $(STAMP) ## write docs/cli.md and docs/metrics.md anew
 
 bench: $(STAMP) ## the benchmarks: prints a table, writes benchmarks/results.json
 	@$(PY) -m benchmarks $(ARGS)
+
+bench-peers: $(STAMP) ## PoWA and the postgres exporter on the same server, in one run: writes benchmarks/peers.json
+	@$(PY) -m benchmarks.peers $(ARGS)
 
 test-matrix: $(STAMP) ## tests/sql and tests/integration on every major (MAJORS="14 15 16 17 18")
 	@PYTHON=$(PY) MAJORS="$(MAJORS)" tests/matrix.sh $(ARGS)

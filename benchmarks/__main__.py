@@ -75,7 +75,8 @@ def _measure(arguments: argparse.Namespace, console: Console) -> None:
         console.print(f"Written to {output}.")
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
+def terminate(_signal: int, _frame: FrameType | None) -> None:
+    """A handler of SIGTERM that ends as Ctrl-C does."""
     raise KeyboardInterrupt
 
 
@@ -83,7 +84,7 @@ def main() -> int:
     """The program; returns its exit code."""
     arguments = _arguments()
     console = Console(width=max(Console().width, 110))
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, terminate)
     # Whoever has the agent configured here means another one.
     for name in [name for name in os.environ if name.startswith(("SBPGMON_", "PG"))]:
         del os.environ[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,15 +80,22 @@ def _quoted(text: str) -> str:
 
 
 @contextlib.contextmanager
-def servers(count: int, advance: Callable[[int], None]) -> Iterator[Servers]:
+def servers(
+    count: int,
+    advance: Callable[[int], None],
+    bin_dir: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Servers]:
     """Two clusters, `count` distinct statements run once on the target; both are removed at the end.
 
-    fsync is on, checksums are as initdb leaves them. Raises ClusterError when a server does not start.
+    The programs are those in `bin_dir`, or the wheel's; `settings` are of both. fsync is on, checksums are as initdb
+    leaves them. Raises ClusterError when a server does not start.
     """
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sbpgmon-bench-")))
-        target = stack.enter_context(Cluster(folder / "target", fsync=True, settings=_COMMON | _TARGET))
-        store = stack.enter_context(Cluster(folder / "store", fsync=True, settings=_COMMON))
+        common = {**_COMMON, **(settings or {})}
+        target = stack.enter_context(Cluster(folder / "target", bin_dir=bin_dir, fsync=True, settings=common | _TARGET))
+        store = stack.enter_context(Cluster(folder / "store", bin_dir=bin_dir, fsync=True, settings=common))
         made = Servers(target, store, distinct_statements(count), folder)
         made.create_target(TARGET_DATABASE)
         with made.connect(target, TARGET_DATABASE) as conn:

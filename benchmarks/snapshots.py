@@ -32,7 +32,7 @@ _FLOOR = b"COPY (SELECT * FROM pg_stat_statements(false)) TO STDOUT (FORMAT bina
 _OUR_BACKEND = b"""
 SELECT pid FROM pg_stat_activity WHERE application_name = 'sbpgmon' AND datname = current_database()
 """
-_WARM_UP = 3  # snapshots without new texts before the first that counts: pages, caches and partitions are there
+WARM_UP = 3  # snapshots without new texts before the first that counts: pages, caches and partitions are there
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Run:
     storage: Storage
 
 
-class _Snapshots:
+class Snapshots:
     """The agent's path for one metric of one target: probe, read, hand over; its connections stay open."""
 
     def __init__(self, servers: Servers, settings: Settings) -> None:
@@ -114,22 +114,22 @@ def measure_snapshots(servers: Servers, count: int, advance: Callable[[], None])
     settings = load(servers.write_config("snapshots", dsn, {"bench": target_dsn}))
     dice = random.Random(2)
     with contextlib.ExitStack() as stack:
-        snapshots = stack.enter_context(contextlib.closing(_Snapshots(servers, settings)))
+        snapshots = stack.enter_context(contextlib.closing(Snapshots(servers, settings)))
         work = stack.enter_context(servers.connect(servers.target, TARGET_DATABASE))
         floor = stack.enter_context(servers.connect(servers.target, TARGET_DATABASE))
         store = stack.enter_context(servers.connect(servers.store, STORE_DATABASE))
         warm = 0
-        while warm < _WARM_UP:
+        while warm < WARM_UP:
             run_some(work, servers.statements, SHARE, dice)
-            _read_floor(floor)
+            read_floor(floor)
             poll = snapshots.poll()
-            _expect_rows(snapshots.write(poll), len(servers.statements))
+            expect_rows(snapshots.write(poll), len(servers.statements))
             # Texts come in batches: each statement's once in its life, which is not what a snapshot costs.
             warm = 1 if poll.texts else warm + 1
             advance()
         before = measure_storage(store)
         samples = []
-        began = _wal_position(store)
+        began = wal_position(store)
         for number in range(count):
             run_some(work, servers.statements, SHARE, dice)
             is_after_checkpoint = number % CHECKPOINT_EVERY == 0
@@ -137,27 +137,27 @@ def measure_snapshots(servers: Servers, count: int, advance: Callable[[], None])
                 store.execute(b"CHECKPOINT")
             samples.append(_sample(snapshots, floor, store, is_after_checkpoint))
             advance()
-        wal_bytes = _wal_position(store) - began
+        wal_bytes = wal_position(store) - began
         return Run(samples, wal_bytes, measure_storage(store) - before)
 
 
 def _sample(
-    snapshots: _Snapshots,
+    snapshots: Snapshots,
     floor: psycopg.Connection[Any],
     store: psycopg.Connection[Any],
     after_checkpoint: bool,
 ) -> Sample:
-    _read_floor(floor)
-    floor_seconds = _read_floor(floor)
-    wal = _wal_position(store)
+    read_floor(floor)
+    floor_seconds = read_floor(floor)
+    wal = wal_position(store)
     target, written = cpu_seconds(snapshots.target_pid), cpu_seconds(snapshots.store_pid)
     wall, client = time.perf_counter(), time.process_time()
     poll = snapshots.poll()
     polled = time.perf_counter()
     result = snapshots.write(poll)
     client_seconds, wall_seconds = time.process_time() - client, time.perf_counter() - wall
-    floor_seconds = (floor_seconds + _read_floor(floor)) / 2
-    _expect_rows(result, 1)
+    floor_seconds = (floor_seconds + read_floor(floor)) / 2
+    expect_rows(result, 1)
     return Sample(
         floor_seconds=floor_seconds,
         target_seconds=cpu_seconds(snapshots.target_pid) - target,
@@ -165,7 +165,7 @@ def _sample(
         client_seconds=client_seconds,
         wall_seconds=wall_seconds,
         poll_wall_seconds=polled - wall,
-        wal_bytes=_wal_position(store) - wal,
+        wal_bytes=wal_position(store) - wal,
         after_checkpoint=after_checkpoint,
         rows=result.rows_read,
         facts=result.facts,
@@ -173,13 +173,13 @@ def _sample(
     )
 
 
-def _expect_rows(result: WriteResult, least: int) -> None:
+def expect_rows(result: WriteResult, least: int) -> None:
     """A snapshot that failed costs nothing: it must not be measured."""
     if result.notes or result.rows_read < least:
         raise RuntimeError(f"the snapshot failed: {result.rows_read} rows; {result.notes}")
 
 
-def _read_floor(conn: psycopg.Connection[Any]) -> float:
+def read_floor(conn: psycopg.Connection[Any]) -> float:
     """CPU seconds of the backend for the bare COPY, whose bytes are thrown away."""
     pid = conn.info.backend_pid
     before = cpu_seconds(pid)
@@ -189,7 +189,7 @@ def _read_floor(conn: psycopg.Connection[Any]) -> float:
     return cpu_seconds(pid) - before
 
 
-def _wal_position(conn: psycopg.Connection[Any]) -> int:
+def wal_position(conn: psycopg.Connection[Any]) -> int:
     """Bytes of WAL written since the cluster was made (pg_current_wal_lsn)."""
     row = conn.execute(b"SELECT pg_current_wal_lsn() - '0/0'::pg_lsn").fetchone()
     assert row is not None
