@@ -146,5 +146,17 @@ class Lab:
             query = "SELECT * FROM monitoring.snapshot WHERE target = %s AND metric = %s ORDER BY time"
             return cursor.execute(query, (self.target, metric)).fetchall()
 
+    def rows_of_coverage(self, metric: str) -> dict[str, dict[float, tuple[int, float]]]:
+        """Tier -> seconds after noon -> polls, covered seconds: of our target."""
+        query = (
+            f"SELECT tier, extract(epoch FROM time - '{NOON.isoformat()}'::timestamptz)::float8, polls, "
+            "covered_seconds FROM monitoring.coverage WHERE target = %s AND metric = %s"
+        )
+        found: dict[str, dict[float, tuple[int, float]]] = {}
+        for tier, seconds, polls, covered in self.store.raw.execute(query.encode(), (self.target, metric)):
+            assert seconds not in found.setdefault(tier, {}), "two rows of one bucket"
+            found[tier][seconds] = polls, covered
+        return found
+
     def metric(self, name: str) -> Metric:
         return self.catalog.metrics[name]

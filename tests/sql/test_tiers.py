@@ -1,0 +1,364 @@
+"""Roll-ups: every tier says what the finest one says, however the snapshots came and whenever it was rolled up."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sbpgmon.catalog.catalog import Catalog, load_catalog
+from sbpgmon.catalog.metrics import parse_metric
+from sbpgmon.model import GAP, PARTIAL, TIER_SECONDS, UNKNOWN
+from sbpgmon.store.maintenance import Maintained, Maintenance, stored_metrics
+from sbpgmon.store.rollup import read_watermarks, roll_up
+from sbpgmon.store.upgrade import init
+from tests.conftest import Server
+from tests.sql.lab import NOON, Lab, at, scratch
+
+WORK = """\
+-- Work done.
+-- interval: 15s
+-- missing: zero
+-- nulls: unknown
+-- columns:
+--   name   key      text              who
+--   done   counter  bigint            how much
+--   took   counter  double precision  how long [ms]
+--   exact  counter  numeric           how much, exactly
+--   busy   gauge    integer           how many are at it
+--   title  info     text              what they are called
+select 1
+"""
+SLOW = """\
+-- Seen a minute.
+-- interval: 60s
+-- tiers: 1m 5m 1h 1d
+-- columns:
+--   name   key    text    who
+--   level  gauge  bigint  how high
+select 1
+"""
+TIERS = {"work": ("raw", "1m", "5m", "1h"), "slow": ("1m", "5m", "1h", "1d")}
+
+
+def catalog_in(folder: Path) -> Catalog:
+    folder.mkdir(parents=True, exist_ok=True)
+    metrics = {}
+    for name, text in (("work", WORK), ("slow", SLOW)):
+        path = folder / f"{name}.sql"
+        path.write_text(text)
+        metrics[name] = parse_metric([path])
+    return Catalog(metrics, {"coverage": load_catalog().views["coverage"]})
+
+
+def forever(_metric: str) -> Mapping[str, float | None]:
+    return dict.fromkeys(TIER_SECONDS)
+
+
+@pytest.fixture
+def lab(cluster: Server, tmp_path: Path) -> Iterator[Lab]:
+    """A store of its own: watermarks are the store's."""
+    with scratch(cluster) as database:
+        lab = Lab(database, catalog_in(tmp_path / "queries"), tmp_path / "state")
+        init(lab.store, lab.catalog, [], retention_of=forever)
+        yield lab
+        lab.store.close()
+
+
+def maintain(lab: Lab) -> Maintained:
+    done = Maintenance(lab.database.dsn(), "lab").run()
+    assert done is not None
+    return done
+
+
+def work(name: str, done: int, busy: int | None = 1, title: str = "x") -> tuple[object, ...]:
+    return name, done, done / 8, done * 10**20, busy, title
+
+
+def facts(lab: Lab, metric: str, tier: str) -> list[dict[str, Any]]:
+    return [row for row in lab.rows(metric) if row["tier"] == tier]
+
+
+def buckets(rows: list[dict[str, Any]], tier: str, until: datetime) -> dict[tuple[float, str], list[dict[str, Any]]]:
+    """Bucket and name -> the finest rows that lie in it, up to the watermark."""
+    found = defaultdict(list)
+    for row in rows:
+        if at(row["at"]) < until:
+            found[row["at"] // TIER_SECONDS[tier] * TIER_SECONDS[tier], row["name"]].append(row)
+    return found
+
+
+def watermarks(lab: Lab, metric: str) -> dict[str, datetime | None]:
+    rows = lab.store.raw.execute(
+        "SELECT r.tier, r.watermark FROM monitoring.rollup r JOIN monitoring.metric m USING (metric_id) "
+        "WHERE m.name = %s",
+        (metric,),
+    )
+    return dict(rows.fetchall())
+
+
+def hold_to_the_finest(lab: Lab, metric: str = "work") -> None:
+    """Compares every bucket of every tier with the rows of the finest tier that lie in it."""
+    finest, *coarse = TIERS[metric]
+    rows = facts(lab, metric, finest)
+    marks = watermarks(lab, metric)
+    coverage = lab.rows_of_coverage(metric)
+    for tier in coarse:
+        mark = marks[tier]
+        found = {(row["at"], row["name"]): row for row in facts(lab, metric, tier)}
+        assert len(found) == len(facts(lab, metric, tier)), "two rows of one bucket"
+        expected = buckets(rows, tier, mark) if mark is not None else {}
+        assert found.keys() == expected.keys()
+        for key, parts in expected.items():
+            row = found[key]
+            polls, seconds = coverage[tier][key[0]]
+            below = [coverage[finest][p] for p in coverage[finest] if key[0] <= p < key[0] + TIER_SECONDS[tier]]
+            assert polls == sum(p for p, _ in below)
+            assert seconds == pytest.approx(sum(s for _, s in below))
+            assert row["covered_seconds"] == pytest.approx(seconds)
+            if metric == "work":
+                known = [p for p in parts if not p["quality"] & UNKNOWN]
+                for column in ("done", "exact"):
+                    assert row[column] == (sum(p[column] for p in known) if known else None)
+                if known:
+                    assert row["took"] == pytest.approx(sum(p["took"] for p in known), rel=1e-6)
+                lossy = PARTIAL if known and len(known) < len(parts) else 0
+                expected_quality = (0 if known else UNKNOWN) | lossy
+                for part in parts:
+                    expected_quality |= part["quality"] & (PARTIAL | GAP)
+                assert row["quality"] == expected_quality
+                values = [p["busy"] for p in parts] + [0] * (polls - len(parts))
+                assert row["busy"] == pytest.approx(sum(values) / len(values))
+                assert (row["busy_min"], row["busy_max"]) == (min(values), max(values))
+            else:
+                values = [p["level"] for p in parts]
+                assert row["level"] == pytest.approx(sum(values) / len(values))
+                assert (row["level_min"], row["level_max"]) == (min(values), max(values))
+
+
+def test_each_tier_is_the_sum_of_the_finest(lab: Lab) -> None:
+    for number in range(330):
+        rows = [work("a", number * 3), work("b", number * 5, busy=number % 7)]
+        if number % 20 == 3:
+            rows.append(work("c", 7 * number, busy=20))  # seen in one poll of twenty
+        lab.write("work", rows, 15 * number)
+        if number % 4 == 0:
+            lab.write("slow", [("x", number), ("y", -number)], 15 * number)
+        if number % 90 == 50:
+            maintain(lab)
+    maintain(lab)
+    marks = watermarks(lab, "work")
+    assert marks["1h"] == at(3600)
+    assert marks["1m"] is not None
+    assert marks["1m"] > at(4800)
+    hold_to_the_finest(lab)
+    hold_to_the_finest(lab, "slow")
+
+
+def test_a_state_seen_in_one_of_twenty_polls_is_a_twentieth(lab: Lab) -> None:
+    for number in range(60):
+        rows = [work("a", number)] + ([work("rare", number, busy=20)] if number % 20 == 7 else [])
+        lab.write("work", rows, 15 * number)
+    maintain(lab)
+    [row] = [r for r in facts(lab, "work", "5m") if r["name"] == "rare"][:1]
+    assert (row["busy"], row["busy_min"], row["busy_max"]) == (1, 0, 20)
+
+
+def test_late_snapshots_are_in_every_total_at_once_and_in_one_row_afterwards(lab: Lab) -> None:
+    other = Lab(lab.database, lab.catalog, lab.folder / "other")
+    other.target = "other"
+    for number in range(300):
+        lab.write("work", [work("a", number)], 15 * number)
+        if not 100 <= number < 140:
+            other.write("work", [work("a", number)], 15 * number)
+    maintain(lab)
+    before = sum(r["done"] for r in facts(other, "work", "1h"))
+    # What another agent had in its spool: later than the roll-ups, older than the watermarks.
+    late = Lab(lab.database, lab.catalog, lab.folder / "late")
+    late.target = "late"
+    for number in range(100, 140):
+        late.write("work", [work("z", 10 * number), work("y", number, busy=4)], 15 * number)
+    assert before > 0
+    for tier in ("1m", "5m", "1h"):
+        finest = [r for r in facts(late, "work", "raw") if r["name"] == "z"]
+        assert sum(r["done"] or 0 for r in facts(late, "work", tier) if r["name"] == "z") == sum(
+            r["done"] or 0 for r in finest
+        )
+    maintain(lab)
+    hold_to_the_finest(late)
+    hold_to_the_finest(lab)
+    assert lab.store.raw.execute("SELECT count(*) FROM monitoring.late_bucket").fetchone() == (0,)
+    late.store.close()
+    other.store.close()
+
+
+def test_an_interrupted_roll_up_is_done_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(200):
+        lab.write("work", [work("a", number)], 15 * number)
+    [(metric_id, metric)] = [(i, m) for i, m in stored_metrics(lab.store.raw).items() if m.name == "work"]
+
+    def fail(*_: object, **__: object) -> str:
+        return "SELECT 1/0"
+
+    # The coverage is in by then; the facts are not.
+    monkeypatch.setattr("sbpgmon.store.rollup.roll_up_sql", fail)
+    with pytest.raises(Exception, match="division"):
+        roll_up(lab.store, metric, metric_id, "1m")
+    monkeypatch.undo()
+    assert watermarks(lab, "work")["1m"] is None
+    assert lab.store.raw.execute("SELECT count(*) FROM monitoring.coverage_1m").fetchone() == (0,)
+    maintain(lab)
+    hold_to_the_finest(lab)
+
+
+def test_a_roll_up_waits_for_the_snapshot_that_is_being_written(lab: Lab) -> None:
+    for number in range(100):
+        lab.write("work", [work("a", number)], 15 * number)
+    done = threading.Event()
+
+    def roll() -> None:
+        Maintenance(lab.database.dsn(), "lab").run()
+        done.set()
+
+    with psycopg.connect(lab.database.dsn()) as writer:
+        read_watermarks(writer)
+        thread = threading.Thread(target=roll)
+        thread.start()
+        assert not done.wait(1.0)
+        assert watermarks(lab, "work")["1m"] is None
+    assert done.wait(30)
+    thread.join()
+    hold_to_the_finest(lab)
+
+
+def test_a_store_whose_clock_is_behind_waits_and_says_so(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    ahead = int((datetime.now(UTC) - NOON).total_seconds() // 3600 + 2) * 3600
+    for number in range(100):
+        lab.write("work", [work("a", number)], ahead + 15 * number)
+    with caplog.at_level(logging.WARNING):
+        maintain(lab)
+    assert "behind" in caplog.text
+    assert "Set the clock" in caplog.text
+    assert not facts(lab, "work", "1m")
+    assert len(facts(lab, "work", "raw")) == 99 + 1  # nothing is lost
+
+
+def test_a_filter_on_the_tier_leaves_the_other_tables_out(lab: Lab) -> None:
+    for condition in ("tier = '5m'", "tier = monitoring.tier('work', 300000, now())"):
+        [(plan,)] = lab.store.raw.execute(
+            f"EXPLAIN (ANALYZE, FORMAT json) SELECT time, done FROM monitoring.work WHERE {condition}".encode()
+        ).fetchall()
+        ran = [name for name, loops in _scans(plan[0]["Plan"]) if loops and name.startswith("work_")]
+        assert {name.split("_p")[0] for name in ran} <= {"work_5m", "work_series", "work_attributes"}, condition
+
+
+def _scans(node: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    if "Relation Name" in node:
+        yield node["Relation Name"], node["Actual Loops"]
+    for child in node.get("Plans", ()):
+        yield from _scans(child)
+
+
+CHOICES = [
+    ("work", 1, "1 hour", "raw"),
+    ("work", 15, "1 hour", "raw"),
+    ("work", 16, "1 hour", "1m"),
+    ("work", 60, "1 hour", "1m"),
+    ("work", 120, "1 hour", "5m"),
+    ("work", 3600, "1 hour", "1h"),
+    ("work", 86400, "1 hour", "1h"),
+    ("slow", 15, "1 hour", "1m"),
+    ("slow", 15, "6 hours", "1m"),
+    ("slow", 15, "2 days", "5m"),
+    ("slow", 15, "10 days", "1h"),
+    ("slow", 15, "60 days", "1d"),
+    ("slow", 86400, "1 hour", "1d"),
+    ("work", 15, "90 minutes", "1m"),
+    ("nothing", 15, "1 hour", None),
+]
+
+
+def test_the_tier_for_a_chart(lab: Lab) -> None:
+    ages = {"raw": 3600.0, "1m": 86400.0, "5m": 7 * 86400.0, "1h": 30 * 86400.0, "1d": None}
+    init(lab.store, lab.catalog, [], retention_of=lambda _: ages)
+    for metric, interval_seconds, age, tier in CHOICES:
+        query = "SELECT monitoring.tier(%s, %s, now() - %s::interval)"
+        found = lab.store.raw.execute(query, (metric, interval_seconds * 1000, age)).fetchone()
+        assert found == (tier,), (metric, interval_seconds, age)
+
+
+def test_a_name_is_known_in_the_bucket_in_which_it_began(lab: Lab) -> None:
+    lab.write("work", [work("a", 1)], 100)
+    lab.write("work", [work("a", 2), work("b", 1, title="new")], 115)
+    lab.write("work", [work("a", 3), work("b", 5, title="new")], 400)
+    maintain(lab)
+    assert {r["title"] for r in facts(lab, "work", "5m") if r["name"] == "b"} == {"new"}
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=3)),
+        st.tuples(st.just("write"), st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=3)),
+        st.tuples(st.just("fail"), st.none()),
+        st.tuples(st.just("reset"), st.sampled_from("abc")),
+        st.tuples(st.just("wait"), st.sampled_from([15, 45, 200, 1000, 4000])),
+        st.tuples(st.just("late"), st.integers(1, 40)),
+        st.tuples(st.just("maintain"), st.none()),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(STEPS)
+def test_any_history_is_the_same_in_every_tier(lab: Lab, steps: list[tuple[str, Any]]) -> None:
+    lab.store.raw.execute(
+        "DELETE FROM monitoring.snapshot_log; DELETE FROM monitoring.metric_state; DELETE FROM monitoring.late_bucket; "
+        "UPDATE monitoring.rollup SET watermark = NULL; "
+        + "".join(f"DELETE FROM monitoring.work_{tier}; " for tier in TIERS["work"])
+        + "".join(f"DELETE FROM monitoring.coverage_{tier}; " for tier in TIERS["work"][1:])
+    )
+    now = lab.another()
+    behind = lab.another()
+    counts = dict.fromkeys("abc", 0)
+    seconds, late_seconds = 6000.0, 0.0
+    for kind, value in steps:
+        if kind == "write":
+            for name, more in value:
+                counts[name] += more
+            now.write("work", [work(name, counts[name], busy=more) for name, more in dict(value).items()], seconds)
+            seconds += 15
+        elif kind == "fail":
+            now.write("work", None, seconds)
+            seconds += 15
+        elif kind == "reset":
+            counts[value] = 0
+        elif kind == "wait":
+            seconds += value
+        elif kind == "late":
+            for number in range(value):
+                late_seconds += 15
+                behind.write("work", [work("z", number * 3, busy=number % 4)], late_seconds)
+        else:
+            maintain(lab)
+            for each in (now, behind):
+                hold_to_the_finest(each)
+    for each in (now, behind):
+        for tier, other in itertools.pairwise(TIERS["work"]):
+            marks = watermarks(lab, "work")
+            if (mark := marks[other]) is not None:
+                sums = [
+                    sum(r["done"] or 0 for r in facts(each, "work", t) if at(r["at"]) < mark) for t in (tier, other)
+                ]
+                assert sums[0] == sums[1]
+        each.store.close()
