@@ -63,6 +63,20 @@ class DoctorError(SbpgmonError):
     meaning = "doctor: a precondition fails"
 
 
+class OtherServerError(TargetError):
+    """Another server answers as a target than its history is of: nothing is read from it until it is accepted."""
+
+    exit_code = 14
+    meaning = "another server answers as a target: not read until `sbpgmon targets accept`"
+
+    def __init__(self, target: str, known: int, identifier: int) -> None:
+        super().__init__(
+            f"Target {target}: another server answers, system_identifier {identifier}; the history is of {known}.",
+            f"Nothing is read from it. If it was rebuilt or upgraded: `sbpgmon targets accept {target}`; "
+            "if it is the wrong one, mend the target's dsn.",
+        )
+
+
 class StoreError(SbpgmonError):
     """The store could not be reached, or failed."""
 

@@ -122,6 +122,8 @@ def status(context: Context, window: float, form: str) -> None:
 
 
 def _state(target: dict[str, Any]) -> str:
+    if target["refused_identifier"] is not None:
+        return f"REFUSED, another server: sbpgmon targets accept {target['target']}"
     if target["up"] is None:
         return "no poll yet"
     if not target["up"]:

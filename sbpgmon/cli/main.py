@@ -78,6 +78,7 @@ class _Group(click.Group):
         "run": "agent",
         "status": "history",
         "top": "history",
+        "targets": "targets",
         "metrics": "metrics",
         "rollback": "removal",
     }

@@ -10,7 +10,7 @@ from sbpgmon.collect.texts import read_texts
 from sbpgmon.config import MetricSettings, Settings
 from sbpgmon.errors import SbpgmonError, TargetError
 from sbpgmon.model import Due, Reading, Server, StatementText, Status, TargetPoll
-from sbpgmon.sources.probe import probe, refuse_unsafe
+from sbpgmon.sources.probe import other_server, probe, refuse_unsafe
 from sbpgmon.sources.reader import Description, describe, digest_of, read
 from sbpgmon.sources.session import Session
 
@@ -22,16 +22,20 @@ def poll_target(
     described: dict[str, Description],
     wanted_texts: Sequence[int],
     *,
+    identifier: int | None = None,
     look_for_writes: bool = True,
 ) -> TargetPoll:
     """Reads what is due. One metric that fails does not stop the others; each leaves a reading, good or not.
 
-    `described` maps metric -> what was held against its header before; it is added to.
+    `described` maps metric -> what was held against its header before; it is added to. `identifier`: the server that
+    the history is of; of another one nothing is read.
     Raises RefusedError, UnsupportedError or TargetError when the target as a whole cannot be read.
     """
     name = session.target.name
     server = probe(session, look_for_writes=look_for_writes)
     refuse_unsafe(name, server, allow_superuser=settings.allow_superuser)
+    if (other := other_server(name, server, identifier)) is not None:
+        return TargetPoll(name, server, tuple(unread(item, Status.REFUSED, other.what) for item in due))
     readings = []
     for item in due:
         if session.is_broken:

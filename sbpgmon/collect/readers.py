@@ -11,6 +11,7 @@ from sbpgmon.config import Settings, Target
 from sbpgmon.errors import SbpgmonError, TargetError
 from sbpgmon.logs import LOGGER
 from sbpgmon.model import Due, TargetPoll
+from sbpgmon.sources.probe import other_server
 from sbpgmon.sources.reader import Description
 from sbpgmon.sources.session import Session
 
@@ -24,6 +25,7 @@ class Job:
     target: Target
     due: list[Due]
     texts: list[int]
+    identifier: int | None = None  # of the server that the history is of, where it is known
     poll: TargetPoll | None = None
     error: SbpgmonError | None = None
 
@@ -46,7 +48,8 @@ class Readers:
         """Reads one target and puts the job back, whatever happens; `keep` leaves the connection open."""
         name = job.target.name
         try:
-            results.put(replace(job, poll=self._read(job, keep=keep)))
+            poll = self._read(job, keep=keep)
+            results.put(replace(job, poll=poll, error=other_server(name, poll.server, job.identifier)))
         except SbpgmonError as error:
             results.put(replace(job, poll=unreachable(name, job.due, error), error=error))
         except Exception as error:
@@ -76,7 +79,13 @@ class Readers:
         try:
             with session.deadline(self._settings.agent.deadline):
                 poll = poll_target(
-                    session, job.due, self._settings, self._described[name], job.texts, look_for_writes=look
+                    session,
+                    job.due,
+                    self._settings,
+                    self._described[name],
+                    job.texts,
+                    identifier=job.identifier,
+                    look_for_writes=look,
                 )
             if look:
                 self._looked_at[name] = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import shutil
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ from sbpgmon.config import Settings, Target
 from sbpgmon.durations import in_words
 from sbpgmon.errors import RefusedError, SbpgmonError, SchemaGoneError
 from sbpgmon.model import Server
-from sbpgmon.sources.probe import probe, refuse_unsafe
+from sbpgmon.sources.probe import other_server, probe, refuse_unsafe
 from sbpgmon.sources.session import Session, parse_dsn, transport_of
 from sbpgmon.store.connection import StoreConnection
 from sbpgmon.store.preflight import publications, refuse_unsuitable
 from sbpgmon.store.spool import state_folder
+from sbpgmon.store.targets import known_identifiers
 from sbpgmon.store.version import check
 
 _MAX_SKEW_SECONDS = 5.0
@@ -50,8 +52,9 @@ def examine(settings: Settings, catalog: Catalog) -> Iterator[Check]:
         yield _failed("agent", "configuration", error)
         return
     yield from _store(settings)
+    known = _known_identifiers(settings)
     for target in settings.targets:
-        yield from _target(settings, catalog, target)
+        yield from _target(settings, catalog, target, known.get(target.name))
 
 
 def _failed(where: str, check_: str, error: SbpgmonError, status: str = "fail") -> Check:
@@ -134,7 +137,20 @@ def _store(settings: Settings) -> Iterator[Check]:
         store.close()
 
 
-def _target(settings: Settings, catalog: Catalog, target: Target) -> Iterator[Check]:
+def _known_identifiers(settings: Settings) -> dict[str, int]:
+    """Target -> server that its history is of; empty where the store does not say."""
+    try:
+        with (
+            contextlib.closing(StoreConnection(settings.store_dsn, settings.agent.connect_timeout)) as store,
+            store.transaction() as conn,
+        ):
+            check(conn)
+            return known_identifiers(conn, [target.name for target in settings.targets])
+    except SbpgmonError:
+        return {}
+
+
+def _target(settings: Settings, catalog: Catalog, target: Target, identifier: int | None) -> Iterator[Check]:
     where = target.name
     try:
         with (
@@ -149,6 +165,10 @@ def _target(settings: Settings, catalog: Catalog, target: Target) -> Iterator[Ch
         yield _failed(where, "connection", error)
         return
     yield Check(where, "connection", "ok", f"PostgreSQL {server.version}, database {server.database}")
+    if identifier is not None:
+        other = other_server(where, server, identifier)
+        is_known = Check(where, "identity", "ok", "the server that the history is of")
+        yield is_known if other is None else _failed(where, "identity", other)
     yield _tls(where, transport)
     yield _password(where, target.dsn)
     try:

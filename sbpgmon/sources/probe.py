@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sbpgmon.errors import RefusedError, UnsupportedError
+from sbpgmon.errors import OtherServerError, RefusedError, UnsupportedError
 from sbpgmon.model import Server
 from sbpgmon.sources.session import OLDEST_MAJOR, Session
 
@@ -98,6 +98,13 @@ def refuse_unsafe(target: str, server: Server, *, allow_superuser: bool) -> None
             f"Target {target}: the role {server.role} is not a member of pg_monitor, and would see half of the truth.",
             f"GRANT pg_monitor TO {server.role};",
         )
+
+
+def other_server(target: str, server: Server | None, known: int | None) -> OtherServerError | None:
+    """Why a server is not the one that the target's history is of; None when it is, or nothing is known."""
+    if server is None or known is None or server.system_identifier == known:
+        return None
+    return OtherServerError(target, known, server.system_identifier)
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -93,14 +93,6 @@ def test_a_restart_that_took_the_reset_mark_away(lab: Lab) -> None:
     assert deltas(lab) == [(60, "a", 150, PARTIAL)]
 
 
-def test_another_server_is_a_baseline(lab: Lab) -> None:
-    lab.write("counted", [counted("a", 100)], 0)
-    result = lab.write("counted", [counted("a", 150)], 60, marks={"system_identifier": 42})
-    assert [metric for metric, _ in result.notes] == ["counted"]
-    lab.write("counted", [counted("a", 151)], 120, marks={"system_identifier": 42})
-    assert deltas(lab) == [(120, "a", 1, 0)]
-
-
 def test_another_host_of_the_same_cluster_is_a_baseline(lab: Lab) -> None:
     """A standby that took over: it started before the last snapshot, and its counters are its own."""
     lab.write("counted", [counted("a", 100)], 0, marks={"postmaster_start_time": at(-500)})
