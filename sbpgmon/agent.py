@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 import queue
 import signal
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import FrameType
 
 from sbpgmon import memory
 from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.catalog.retention import check_retention
 from sbpgmon.clock import Clock
-from sbpgmon.collect.due import due_metrics
 from sbpgmon.collect.readers import Job, Readers
 from sbpgmon.config import Settings
 from sbpgmon.errors import ConfigError, LeaseTakenError, SbpgmonError, StoreError, StoreReadOnlyError, TargetError
+from sbpgmon.intervals import Intervals
 from sbpgmon.logs import LOGGER, Repeats
 from sbpgmon.model import Status, TargetPoll
 from sbpgmon.notices import Systemd
@@ -68,6 +67,7 @@ class Agent:
         for name in settings.metrics.keys() - catalog.metrics.keys():
             LOGGER.warning("[metrics.%s]: there is no metric of this name", name)
         self._settings, self._catalog, self._gate = settings, catalog, gate
+        self._intervals = Intervals(settings, catalog, gate)
         self._keeper = Keeper(settings, gate.holder, self._repeats)
         self._targets = {target.name: target for target in settings.targets}
 
@@ -222,12 +222,7 @@ class Agent:
         """What is due on a target. Nothing can be expected oftener than every `least_seconds`."""
         if name in self._gate.held:
             return None
-        due = due_metrics(self._catalog, self._settings.metrics, self._gate.last_slots(name), time.time())
-        due = [
-            replace(item, interval_seconds=max(item.interval_seconds, least_seconds))
-            for item in due
-            if item.metric.name not in self._gate.unusable
-        ]
+        due = self._intervals.due(name, least_seconds)
         if not due:
             return None
         texts = self._gate.wanted_texts(name) if any(d.metric.name == "stat_statements" for d in due) else []

@@ -75,6 +75,13 @@ class Agent(Section):
         description="Room for polls that wait for the store; beyond it the oldest are dropped.",
     )
     texts_every: Seconds = Field(default=300.0, description="How often the texts of new statements are fetched.")
+    max_share_ratio: float = Field(
+        default=0.01,
+        gt=0,
+        le=1,
+        description="The agent's share of all statements' time on a target, or of one core's where that is more; "
+        "beyond it the dearest metrics are read less often until it is over. 1 switches that off.",
+    )
 
 
 class Settings(BaseSettings):

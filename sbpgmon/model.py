@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -276,3 +277,16 @@ class WriteResult:
     failures: list[tuple[str, str]] = field(default_factory=list)  # metric, why it could not be stored
     notes: list[tuple[str, str]] = field(default_factory=list)  # metric, what is to be known
     refusal: OtherServerError | None = None  # why nothing of it was stored
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What the agent cost a target over some stretch, by pg_stat_statements; times in ms, as there."""
+
+    seconds: float
+    all_ms: float  # execution and planning of all statements
+    own_ms: float  # of the agent's, the store's writes included
+    store_ms: float
+    own_calls: int
+    readings: Mapping[str, tuple[int, float]]  # metric -> readings, ms
+    waited: Mapping[str, tuple[int, float]]  # the same by the agent's clock, the network included

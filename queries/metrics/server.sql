@@ -18,6 +18,9 @@
 --   compute_query_id         info   text         setting: off leaves query ids empty
 --   pg_stat_statements_max   info   text         setting, '' where the library is not loaded
 --   pg_stat_statements_track info   text         setting, '' where the library is not loaded
+--   pg_stat_statements_track_utility info text   setting, '' where the library is not loaded
+--   userid                   info   oid          OID of the role that the agent polls with
+--   usesuper                 info   boolean      that role is a superuser
 select
   1::smallint as up,
   current_setting('server_version') as version,
@@ -31,4 +34,7 @@ select
   current_setting('track_activities') as track_activities,
   current_setting('compute_query_id') as compute_query_id,
   coalesce(current_setting('pg_stat_statements.max', true), '') as pg_stat_statements_max,
-  coalesce(current_setting('pg_stat_statements.track', true), '') as pg_stat_statements_track
+  coalesce(current_setting('pg_stat_statements.track', true), '') as pg_stat_statements_track,
+  coalesce(current_setting('pg_stat_statements.track_utility', true), '') as pg_stat_statements_track_utility,
+  (select oid from pg_roles where rolname = current_user) as userid,
+  (select rolsuper from pg_roles where rolname = current_user) as usesuper

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
+from rich.console import Console
 
 from sbpgmon.cli.main import Context
 from sbpgmon.cli.output import age, console, number, one_line, percent, print_table, size, to_csv, to_json
@@ -99,6 +100,8 @@ def status(context: Context, window: float, form: str) -> None:
     ]
     print_table(f"Targets (figures over the last {age(window)})", columns, rows, out=out)
     out.print()
+    _print_own(found["targets"], out)
+    out.print()
     snapshots = [
         {
             "target": s["target"],
@@ -119,6 +122,28 @@ def status(context: Context, window: float, form: str) -> None:
         ("status", "status", False),
     ]
     print_table("Last snapshots", columns, snapshots, out=out)
+
+
+def _print_own(targets: list[dict[str, Any]], out: Console) -> None:
+    """What the agent itself costs the targets."""
+    rows = [
+        {
+            "target": t["target"],
+            "calls": number(t["self_calls_per_minute"]),
+            "time": number(t["self_time_per_minute"], 1),
+            "share": percent(t["self_share_ratio"], 2),
+            "intervals": (t["stretched"] or "normal").removeprefix("intervals are "),
+        }
+        for t in targets
+    ]
+    columns = [
+        ("target", "target", False),
+        ("calls", "calls/min", True),
+        ("time", "ms/min", True),
+        ("share", "share", True),
+        ("intervals", "intervals", False),
+    ]
+    print_table("The agent's own cost", columns, rows, out=out)
 
 
 def _state(target: dict[str, Any]) -> str:

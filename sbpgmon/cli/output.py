@@ -50,8 +50,8 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return out.getvalue()
 
 
-def percent(value: float | None) -> str:
-    return "–" if value is None else f"{value * 100:.1f} %"
+def percent(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{value * 100:.{digits}f} %"
 
 
 def number(value: float | None, digits: int = 0) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.config import MetricSettings
@@ -18,22 +19,33 @@ def slot_at(epoch_seconds: float, interval_seconds: float) -> int:
     return math.floor(epoch_seconds / interval_seconds)
 
 
+def intervals_of(catalog: Catalog, settings: Mapping[str, MetricSettings]) -> dict[str, float]:
+    """Metric -> its interval; metrics that are switched off are left out."""
+    chosen = {name: settings.get(name, MetricSettings()) for name in catalog.metrics}
+    return {
+        name: chosen[name].interval or metric.interval_seconds
+        for name, metric in catalog.metrics.items()
+        if chosen[name].enabled
+    }
+
+
 def due_metrics(
     catalog: Catalog,
     settings: Mapping[str, MetricSettings],
     last_slots: Mapping[str, int],
     epoch_seconds: float,
+    factors: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Due]:
-    """The metrics whose slot has not been served yet. `last_slots`: metric -> slot of the last snapshot."""
+    """The metrics whose slot has not been served yet. `last_slots`: metric -> slot of the last snapshot.
+
+    `factors`: metric -> how many slots of its grid make one, for what is read less often for a while. The grid stays
+    the same, so that a factor that comes or goes has no metric read twice.
+    """
     due = []
-    for metric in catalog.metrics.values():
-        chosen = settings.get(metric.name, MetricSettings())
-        if not chosen.enabled:
-            continue
-        interval = chosen.interval or metric.interval_seconds
+    for name, interval in intervals_of(catalog, settings).items():
         slot = slot_at(epoch_seconds, interval)
-        last = last_slots.get(metric.name)
+        last, factor = last_slots.get(name), factors.get(name, 1)
         # Another interval has another grid: a slot that seems to lie ahead tells nothing.
-        if last is None or slot > last or last > slot + 1:
-            due.append(Due(metric, slot, interval))
+        if last is None or slot // factor > last // factor or last > slot + 1:
+            due.append(Due(catalog.metrics[name], slot, interval * factor))
     return due

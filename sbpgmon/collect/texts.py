@@ -79,7 +79,7 @@ def read_texts(session: Session, server: Server, queryids: Sequence[int]) -> tup
     # As bytes: a SQL_ASCII database may hold what no encoding can read.
     encoding = "SQL_ASCII" if server.encoding == "SQL_ASCII" else "UTF8"
     sql = (
-        f"/* sbpgmon:texts */ SELECT dbid::bigint, userid::bigint, queryid, toplevel, convert_to(query, '{encoding}') "
+        f"SELECT /* sbpgmon:texts */ dbid::bigint, userid::bigint, queryid, toplevel, convert_to(query, '{encoding}') "
         f"FROM {quoted}.pg_stat_statements(true) "
         f"WHERE queryid = ANY ('{{{listed}}}'::bigint[]) AND query IS NOT NULL"
     )

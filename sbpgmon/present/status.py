@@ -75,6 +75,34 @@ LEFT JOIN slots AS s ON s.target = t.name
 ORDER BY 1
 """
 
+# Intervals in which something is not known are left out, with their seconds.
+_SELF_COST = """
+WITH found AS MATERIALIZED (
+  SELECT c.time, c.target, sum(c.calls) AS calls, sum(c.total_exec_time + c.total_plan_time) AS own_time,
+    max(c.all_time) AS all_time, max(c.covered_seconds) AS seconds
+  FROM monitoring.self_cost AS c
+  WHERE c.tier = (SELECT m.tier FROM monitoring.metric AS m WHERE m.name = 'stat_statements')
+    AND c.time > now() - %(window)s::interval
+  GROUP BY c.time, c.target
+  HAVING bool_and(
+    c.total_exec_time + c.total_plan_time IS NOT NULL AND c.all_time IS NOT NULL AND c.covered_seconds IS NOT NULL
+  )
+)
+SELECT
+  t.name AS target,
+  (sum(f.calls) * 60 / nullif(sum(f.seconds), 0))::double precision AS self_calls_per_minute,
+  sum(f.own_time) * 60 / nullif(sum(f.seconds), 0) AS self_time_per_minute,
+  sum(f.own_time) / nullif(sum(f.all_time), 0) AS self_share_ratio,
+  (
+    SELECT CASE WHEN e.detail LIKE 'intervals are stretched%%' THEN e.detail END
+    FROM monitoring.event AS e
+    WHERE e.target_id = t.target_id AND e.kind = 'guard' ORDER BY e.event_id DESC LIMIT 1
+  ) AS stretched
+FROM monitoring.target AS t
+LEFT JOIN found AS f ON f.target = t.name
+GROUP BY t.target_id, t.name
+"""
+
 _SNAPSHOTS = """
 SELECT
   t.name AS target,
@@ -98,8 +126,9 @@ def status(store: StoreConnection, window_seconds: float) -> dict[str, Any]:
     Raises StoreError and its kin.
     """
     targets = {row["target"]: row for row in store.query(_TARGETS)}
-    for row in store.query(_FIGURES, {"window": f"{window_seconds} seconds"}):
-        targets[row["target"]] |= row
+    for query in (_FIGURES, _SELF_COST):
+        for row in store.query(query, {"window": f"{window_seconds} seconds"}):
+            targets[row["target"]] |= row
     return {
         "window_seconds": window_seconds,
         "targets": list(targets.values()),

@@ -7,7 +7,7 @@ from sbpgmon.model import Server
 from sbpgmon.sources.session import OLDEST_MAJOR, Session
 
 _IDENTITY = r"""
-select
+select /* sbpgmon:probe */
   current_setting('server_version'),
   current_database()::text,
   current_user::text,
@@ -30,7 +30,7 @@ select
 
 # Our own schema aside; the catalogs' tables are writable to nobody but superusers.
 _WRITABLE = """
-select format('%I.%I', n.nspname, c.relname)
+select /* sbpgmon:probe */ format('%I.%I', n.nspname, c.relname)
 from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'v', 'm', 'f')

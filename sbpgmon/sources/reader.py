@@ -36,7 +36,9 @@ def describe(session: Session, metric: Metric, variant: Variant, server: Server)
     Raises QueryFileError when they differ, TargetError when the server refuses the query.
     """
     with session.transaction(metric.timeout_seconds) as (cursor, _):
-        cursor.execute(f"SELECT * FROM (\n{render_sql(variant, server)}\n) AS metric LIMIT 0".encode())
+        cursor.execute(
+            f"SELECT /* sbpgmon:describe */ * FROM (\n{render_sql(variant, server)}\n) AS metric LIMIT 0".encode()
+        )
         described = [(column.name, column.type_code) for column in cursor.description or ()]
     problems = []
     returned = dict(described)

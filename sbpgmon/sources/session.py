@@ -182,7 +182,9 @@ class Session:
         try:
             with self._conn.cursor() as cursor:
                 # One round trip: a simple query of two statements.
-                cursor.execute(f"BEGIN READ ONLY; SELECT pg_catalog.clock_timestamp(), {calls}".encode())
+                cursor.execute(
+                    f"BEGIN READ ONLY; SELECT /* sbpgmon:begin */ pg_catalog.clock_timestamp(), {calls}".encode()
+                )
                 cursor.nextset()
                 row = cursor.fetchone()
                 assert row is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -32,6 +32,7 @@ from sbpgmon.store.texts import wanted_texts
 from sbpgmon.store.version import check
 from sbpgmon.store.writer import Writer
 
+_T = TypeVar("_T")
 _RETRY_SECONDS = (1.0, 60.0)  # between attempts to reach a store that is away: first, longest
 FATAL = (SchemaGoneError, SchemaMismatchError, StoreRefusedError)
 
@@ -173,6 +174,17 @@ class Gate:
         if last is not None and (datetime.now(UTC) - last).total_seconds() < self._settings.agent.texts_every:
             return []
         return wanted
+
+    def ask(self, what: Callable[[psycopg.Connection[Any]], _T]) -> _T | None:
+        """What the store answers to something that can wait; None while it is away, and when it cannot tell."""
+        if not self.is_open:
+            return None
+        try:
+            with self._store.transaction() as conn:
+                return what(conn)
+        except StoreError as error:
+            LOGGER.debug("not answered: %s", error)
+            return None
 
     def write(self, poll: TargetPoll) -> WriteResult:
         """Stores a poll, after those that wait. Spools it and raises StoreError when the store is away."""

@@ -1,0 +1,62 @@
+"""What is due on a target: by the grid of each metric, stretched while the agent weighs too much there."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sbpgmon.catalog.catalog import Catalog
+from sbpgmon.collect.due import due_metrics, intervals_of
+from sbpgmon.collect.guard import Guard, judge
+from sbpgmon.config import Settings
+from sbpgmon.logs import LOGGER
+from sbpgmon.model import Due
+from sbpgmon.store.gate import Gate
+from sbpgmon.store.weight import last_words, note_words, read_weight
+
+
+class Intervals:
+    """The metrics' intervals on each target. What the guard decides is an event in the store, and read from there:
+    cron, the daemon and an agent that takes over hold to the same."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, gate: Gate) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._gate = gate
+        self._guard = Guard()
+
+    def due(self, target: str, least_seconds: float) -> list[Due]:
+        """What is due on a target. Nothing can be expected oftener than every `least_seconds`."""
+        own = intervals_of(self._catalog, self._settings.metrics)
+        intervals = {metric: max(seconds, least_seconds) for metric, seconds in own.items()}
+        self._weigh(target, intervals)
+        factors = {
+            metric: factor * math.ceil(intervals[metric] / own[metric])
+            for metric, factor in self._guard.factors(target).items()
+            if metric in own
+        }
+        slots = self._gate.last_slots(target)
+        return [
+            replace(item, interval_seconds=intervals[name] * self._guard.spanned(target, name))
+            for item in due_metrics(self._catalog, self._settings.metrics, slots, time.time(), factors)
+            if (name := item.metric.name) not in self._gate.unusable
+        ]
+
+    def _weigh(self, target: str, intervals: Mapping[str, float]) -> None:
+        """Looks at what the agent costs on a target, and stretches its intervals there, or lets them be again."""
+        statements = self._catalog.metrics.get("stat_statements")
+        if statements is None or not self._guard.is_time(target, time.monotonic(), intervals):
+            return
+        said = self._gate.ask(lambda conn: last_words(conn, target))
+        if said is None:
+            return
+        self._guard.restore(target, said)
+        seconds = self._guard.window_seconds(target, intervals)
+        weight = self._gate.ask(lambda conn: read_weight(conn, target, statements.tier, seconds))
+        factors, words = judge(weight, intervals, self._guard.factors(target), self._settings.agent.max_share_ratio)
+        if words and self._gate.ask(lambda conn: note_words(conn, target, words)):
+            self._guard.change(target, factors)
+            LOGGER.log(logging.WARNING if factors else logging.INFO, "%s", words, extra={"target": target})
