@@ -69,6 +69,8 @@ stop() {
     exit 130
 }
 trap stop INT TERM
+log=$(mktemp) || exit 2
+trap 'rm -f "$log"' EXIT
 
 read -ra majors <<<"$MAJORS"
 paths=(tests/sql tests/integration)
@@ -87,13 +89,12 @@ for major in "${majors[@]}"; do
         continue
     fi
     server=$(basename "${bin_dir%/native/bin}" | sed 's/[.]0-beta.*//')
-    log=$CACHE/$major.log
     printf '\n== PostgreSQL %s, %d of %d\n' "$server" "$number" "${#majors[@]}"
     # A -m among the arguments comes later, and holds.
     SBPGMON_TEST_BINDIR=$bin_dir SBPGMON_TEST_DSN='' "$PYTHON" -m pytest -m matrix ${paths[@]+"${paths[@]}"} "$@" 2>&1 |
-        tee "$log"
+        tee -i "$log"
     status=${PIPESTATUS[0]}
-    last=$(grep -E '(passed|failed|error|skipped|deselected|no tests ran).* in [0-9.]+s' "$log" | tail -n 1 |
+    last=$(grep -aE '(passed|failed|error|skipped|deselected|no tests ran).* in [0-9.]+s' "$log" | tail -n 1 |
         sed -E 's/^=+ //; s/ =+$//')
     if [ "$status" -eq 0 ]; then
         summary+=("PostgreSQL $server: ok: $last")
@@ -103,7 +104,7 @@ for major in "${majors[@]}"; do
     fi
     while IFS= read -r line; do
         summary+=("    ${line:0:160}")
-    done < <(grep -E '^(FAILED|ERROR|SKIPPED) ' "$log")
+    done < <(grep -aE '^(FAILED|ERROR|SKIPPED) ' "$log")
 done
 
 printf '\n== %s\n' "summary of the matrix"
