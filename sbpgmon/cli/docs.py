@@ -14,7 +14,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from sbpgmon.catalog.catalog import Catalog, load_catalog, pick_variant
@@ -114,7 +114,13 @@ def _type(field: FieldInfo) -> str:
         return {str: "string", bool: "boolean", int: "integer", float: "number", Path: "path"}[annotation]
 
     # pydantic takes the Annotated of a plain field apart.
-    return "duration" if field.annotation is float else name(field.annotation)
+    if field.annotation is float:
+        return "duration" if _is_duration(field) else "number"
+    return name(field.annotation)
+
+
+def _is_duration(field: FieldInfo) -> bool:
+    return any(isinstance(part, BeforeValidator) for part in field.metadata)
 
 
 def _default(field: FieldInfo) -> str:
@@ -123,6 +129,8 @@ def _default(field: FieldInfo) -> str:
         return "required"
     if value is None or value in ({}, Path()):
         return "–"
+    if isinstance(value, float) and not _is_duration(field):
+        return f"`{value:g}`"
     if isinstance(value, float):
         return f"`{value / 60:g}m`" if value > 60 and value % 60 == 0 else f"`{value:g}s`"
     if isinstance(value, list):
