@@ -28,6 +28,19 @@ from sbpgmon.demo.server import Cluster
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Parts of tests/integration that no server's version changes: the demo has a server of its own, and mistakes in the
+# configuration are found before a server is asked.
+_OF_NO_MAJOR = ("test_demo_", "test_weather_config")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks for `make test-matrix` all the rest of tests/sql and tests/integration: no test has to think of it."""
+    for item in items:
+        if item.path.parent.name in ("sql", "integration") and not item.path.name.startswith(_OF_NO_MAJOR):
+            item.add_marker("matrix")
+
+
 class Server(Protocol):
     """What tests know of the server: how to connect to it."""
 
