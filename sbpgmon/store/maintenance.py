@@ -16,10 +16,10 @@ from typing import Any
 import psycopg
 
 from sbpgmon.logs import LOGGER
-from sbpgmon.model import TIER_SECONDS, TYPES, Column, Kind, Metric
 from sbpgmon.store import lease, retention
 from sbpgmon.store.connection import StoreConnection, translated
 from sbpgmon.store.partitions import make_ahead
+from sbpgmon.store.policy import stored_metrics
 from sbpgmon.store.rollup import Rolled, horizon, roll_up
 from sbpgmon.store.schema import SCHEMA
 from sbpgmon.store.version import check
@@ -135,28 +135,3 @@ class Maintenance:
                 "Set the clock of the store's host.",
                 row[0],
             )
-
-
-def stored_metrics(conn: psycopg.Connection[Any]) -> dict[int, Metric]:
-    """The metrics that have facts, by number, as the store describes them."""
-    found = {}
-    for metric_id, name, missing, interval, signature, tiers in conn.execute(
-        f"SELECT m.metric_id, m.name, m.missing, m.interval_seconds, m.signature, array_agg(r.tier) "
-        f"FROM {SCHEMA}.metric AS m JOIN {SCHEMA}.rollup AS r USING (metric_id) GROUP BY m.metric_id".encode()
-    ):
-        found[metric_id] = Metric(
-            name=name,
-            title="",
-            description="",
-            interval_seconds=interval,
-            scope="",
-            role="",
-            requires=(),
-            missing=missing,
-            nulls="",
-            timeout_seconds=0.0,
-            columns=tuple(Column(c["name"], Kind(c["kind"]), TYPES[c["type"]], "") for c in signature),
-            variants=(),
-            chosen_tiers=tuple(sorted(tiers, key=list(TIER_SECONDS).index)),
-        )
-    return found

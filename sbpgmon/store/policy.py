@@ -8,12 +8,13 @@ from typing import Any
 import psycopg
 
 from sbpgmon.environment import PROFILES
-from sbpgmon.model import TIER_SECONDS, Metric
+from sbpgmon.model import TIER_SECONDS, TYPES, Column, Kind, Metric
 from sbpgmon.store.ddl import literal
 from sbpgmon.store.schema import SCHEMA
 
 # Metric -> tier -> seconds that its rows are kept, None for ever. The name '' asks for what no metric overrides.
 RetentionOf = Callable[[str], Mapping[str, float | None]]
+
 
 def production(_metric: str) -> Mapping[str, float | None]:
     """What is kept where nothing else was configured."""
@@ -55,3 +56,28 @@ def policy_sql(metrics: Iterable[Metric], retention_of: RetentionOf) -> list[str
         f"SELECT coalesce(m.metric_id, 0), w.tier, w.seconds FROM (VALUES {rows}) AS w (name, tier, seconds) "
         f"LEFT JOIN {SCHEMA}.metric AS m USING (name)"
     ]
+
+
+def stored_metrics(conn: psycopg.Connection[Any]) -> dict[int, Metric]:
+    """The metrics that have facts, by number, as the store describes them."""
+    found = {}
+    for metric_id, name, missing, interval, signature, tiers in conn.execute(
+        f"SELECT m.metric_id, m.name, m.missing, m.interval_seconds, m.signature, array_agg(r.tier) "
+        f"FROM {SCHEMA}.metric AS m JOIN {SCHEMA}.rollup AS r USING (metric_id) GROUP BY m.metric_id".encode()
+    ):
+        found[metric_id] = Metric(
+            name=name,
+            title="",
+            description="",
+            interval_seconds=interval,
+            scope="",
+            role="",
+            requires=(),
+            missing=missing,
+            nulls="",
+            timeout_seconds=0.0,
+            columns=tuple(Column(c["name"], Kind(c["kind"]), TYPES[c["type"]], "") for c in signature),
+            variants=(),
+            chosen_tiers=tuple(sorted(tiers, key=list(TIER_SECONDS).index)),
+        )
+    return found

@@ -177,12 +177,12 @@ def drop_replaced(conn: psycopg.Connection[Any]) -> list[str]:
     gone = []
     for (name,) in views:
         tables = conn.execute(
-            "SELECT c.relname, EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhparent = c.oid) FROM pg_class AS c "
+            "SELECT c.relname, c.relkind = 'p' FROM pg_class AS c "
             "WHERE c.relnamespace = %s::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition "
             "AND c.relname ~ ('^' || %s || '_(series|staging|last|attributes|raw|1m|5m|1h|1d)$')",
             (SCHEMA, name),
         ).fetchall()
-        if not tables or any(has_rows for _, has_rows in tables):
+        if not tables or any(has_facts and not _is_empty(conn, table) for table, has_facts in tables):
             continue
         with conn.transaction():
             conn.execute("SELECT set_config('lock_timeout', '2s', true)")
@@ -268,6 +268,10 @@ def drop_series(conn: psycopg.Connection[Any], metric: str, has_last: bool) -> i
             )
     LOGGER.debug("store: %s: %d series are gone", table, len(gone))
     return len(gone)
+
+
+def _is_empty(conn: psycopg.Connection[Any], table: str) -> bool:
+    return conn.execute(f"SELECT FROM {SCHEMA}.{quote(table)} LIMIT 1".encode()).rowcount == 0
 
 
 def _of(metric: str, suffix: str) -> str:

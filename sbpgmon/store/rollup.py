@@ -7,6 +7,7 @@ the roll-up or known by its writer to be late, never neither and never both. Rea
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -108,6 +109,23 @@ def roll_up(
             (stretch[1], rows, seconds, metric_id, tier),
         )
     return Rolled(metric.name, tier, rows, seconds)
+
+
+def finish(conn: psycopg.Connection[Any], metric: Metric, metric_id: int) -> None:
+    """Rolls all rows up, the last bucket of each tier too, in the caller's transaction: no more rows will come."""
+    conn.execute(f"LOCK TABLE {SCHEMA}.rollup IN EXCLUSIVE MODE".encode())
+    for source, tier in itertools.pairwise(metric.tiers):
+        _merge_late(conn, metric, metric_id, tier)
+        row = conn.execute(
+            f"SELECT coalesce((SELECT watermark FROM {SCHEMA}.rollup WHERE metric_id = %s AND tier = %s), min(ts)), "
+            f"max(ts) FROM {table(metric, source)}".encode(),
+            (metric_id, tier),
+        ).fetchone()
+        if row is None or row[1] is None:
+            return
+        start, end = _start(row[0], tier), _start(row[1], tier) + timedelta(seconds=TIER_SECONDS[tier])
+        if start < end:
+            _roll(conn, metric, metric_id, source, tier, start, end)
 
 
 def _stretch(

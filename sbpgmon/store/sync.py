@@ -18,8 +18,9 @@ from sbpgmon.store import ddl, tiers
 from sbpgmon.store import views as views_
 from sbpgmon.store.functions import keep_functions
 from sbpgmon.store.partitions import make_ahead
-from sbpgmon.store.policy import RetentionOf, keep_policy
+from sbpgmon.store.policy import RetentionOf, keep_policy, stored_metrics
 from sbpgmon.store.preflight import revoke_default_privileges
+from sbpgmon.store.rollup import finish
 from sbpgmon.store.schema import SCHEMA
 
 
@@ -170,6 +171,8 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
         else:
             what = f"metric {metric.name}: view and comments"
     else:
+        if there and (before := stored_metrics(conn).get(metric_id)) is not None:
+            finish(conn, before, metric_id)
         partitions = [name for t in there for name in _partitions(conn, f"{metric.name}_{t}")]
         _run(conn, ddl.retire_metric(metric, old, there, version, partitions))
         conn.execute(f"DELETE FROM {SCHEMA}.rollup WHERE metric_id = %s".encode(), (metric_id,))

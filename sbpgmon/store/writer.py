@@ -60,6 +60,14 @@ class Writer:
         committed before it could be forgotten is not stored twice. Of another server than the history is of nothing
         is stored but that it answered.
         """
+        try:
+            return self._write(poll, is_replay=is_replay)
+        except _NoPlaceError:
+            # Somebody detached a partition, or it grew old in the meantime.
+            self._places.clear()
+            return self._write(poll, is_replay=is_replay)
+
+    def _write(self, poll: TargetPoll, *, is_replay: bool) -> WriteResult:
         result = WriteResult()
         kept: list[Snapshot] = []
         with self._store.transaction() as conn:

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from sbpgmon.catalog.catalog import Catalog, load_catalog
 from sbpgmon.catalog.metrics import parse_metric
 from sbpgmon.model import GAP, PARTIAL, TIER_SECONDS, UNKNOWN
-from sbpgmon.store.maintenance import Maintained, Maintenance, stored_metrics
+from sbpgmon.store.maintenance import Maintained, Maintenance
+from sbpgmon.store.policy import stored_metrics
 from sbpgmon.store.rollup import read_watermarks, roll_up
 from sbpgmon.store.upgrade import init
 from tests.conftest import Server
