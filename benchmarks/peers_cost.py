@@ -10,7 +10,7 @@ class Cost:
     """CPU in seconds, from the kernel's accounting. What a peer does not have is 0."""
 
     target_seconds: float  # backends of the server that is watched
-    store_seconds: float = 0.0  # backend of the store, where that is another server
+    store_seconds: float = 0.0  # the store's server, where that is another one: a backend, Prometheus
     client_seconds: float = 0.0  # the peer's own process
     wal_bytes: int = 0  # of PostgreSQL, wherever the peer stores
 

@@ -45,6 +45,11 @@ class Programs:
         """The exporter's example of queries, which its package brings."""
         return self.root / "usr/share/doc" / EXPORTER / "examples/queries.yaml"
 
+    @property
+    def prometheus(self) -> Path:
+        """The server itself, beside promtool."""
+        return self.root / "usr/bin/prometheus"
+
     def program(self, package: str) -> Path:
         return self.root / _PROGRAMS[package]
 

@@ -36,7 +36,7 @@ class Exporter:
         self._name = f"exporter_{'all' if example else 'default'}"
         self._conn: psycopg.Connection[Any] = servers.connect(servers.target, TARGET_DATABASE)
         self._backends: dict[int, float] = {}
-        port = _free_port()
+        port = free_port()
         self._url = f"http://127.0.0.1:{port}/metrics"
         command = [str(program), f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]
         if example:
@@ -167,7 +167,8 @@ def _size(paths: Iterator[Path]) -> int:
     return sum(path.stat().st_size for path in paths)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

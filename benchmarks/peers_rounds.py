@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import random
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import mean, median
 
 from benchmarks.accounting import cpu_seconds
@@ -14,6 +15,7 @@ from benchmarks.peers_cost import Cost
 from benchmarks.peers_debian import EXPORTER, POWA, PROMETHEUS, SERVER, Programs
 from benchmarks.peers_exporter import Blocks, Exporter
 from benchmarks.peers_powa import Powa
+from benchmarks.peers_prometheus import scrape_seconds
 from benchmarks.servers import READER, TARGET_DATABASE, Servers
 from benchmarks.snapshots import (
     CHECKPOINT_EVERY,
@@ -30,6 +32,8 @@ from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.config import load
 
 WARM_UP = 3
+_KEPT = 3  # scrapes that Prometheus takes in, in turn
+_SCRAPES = 6
 FLOOR, OURS, POWA_NAME = "floor: bare COPY", "sbpgmon", "PoWA"
 EXPORTER_ALL, EXPORTER_DEFAULT = "postgres exporter, all statements", "postgres exporter, as it comes"
 
@@ -54,6 +58,11 @@ class Result:
     def server_ms(self) -> float:
         """Server CPU a snapshot, the mean: what is done every so often counts in full."""
         return mean(cost.server_seconds for cost in self.costs) * 1e3
+
+    @property
+    def target_ms(self) -> float:
+        """The target's part of it."""
+        return mean(cost.target_seconds for cost in self.costs) * 1e3
 
     @property
     def wal_mb(self) -> float:
@@ -106,13 +115,13 @@ def measure_peers(servers: Servers, programs: Programs, rounds: int, advance: Ca
             plain = stack.enter_context(contextlib.closing(Exporter(path, servers)))
             if not programs.why_not(PROMETHEUS):
                 blocks = Blocks(programs.program(PROMETHEUS), servers.folder, rounds)
-            scraped: list[bytes] = []
+            scraped: deque[bytes] = deque(maxlen=_KEPT)
 
             def take_all() -> Cost:
                 cost, body = every.snapshot()
                 if body.count(b"pg_stat_statements_calls{") < len(servers.statements):
                     raise RuntimeError(f"the exporter left statements out:\n{every.log_text()[-2000:]}")
-                scraped[:] = [body]
+                scraped.append(body)
                 return cost
 
             takers[EXPORTER_ALL] = take_all
@@ -139,17 +148,19 @@ def measure_peers(servers: Servers, programs: Programs, rounds: int, advance: Ca
                 for name, cost in taken.items():
                     results[name].costs.append(cost)
                 if blocks:
-                    blocks.add(scraped[0])
+                    blocks.add(scraped[-1])
             advance()
         results[OURS].bytes_a_day = ours.bytes_a_day(rounds)
         if powa:
             results[POWA_NAME].bytes_a_day = powa.stored_bytes() / rounds * SNAPSHOTS_A_DAY
         if blocks:
+            seconds = scrape_seconds(programs.prometheus, servers.folder, scraped, _SCRAPES)
+            results[EXPORTER_ALL].costs = [replace(c, store_seconds=seconds) for c in results[EXPORTER_ALL].costs]
             chunks, total = blocks.write()
             results[EXPORTER_ALL].bytes_a_day = chunks / rounds * SNAPSHOTS_A_DAY
             results[EXPORTER_ALL].remark = f"{total / chunks:.2f} times that with the index of two-hour blocks"
         elif not results[EXPORTER_ALL].why_not:
-            results[EXPORTER_ALL].remark = f"storage unknown: {programs.why_not(PROMETHEUS)}"
+            results[EXPORTER_ALL].remark = f"the store is unknown: {programs.why_not(PROMETHEUS)}"
     return results
 
 
