@@ -48,12 +48,17 @@ class Intervals:
     def _weigh(self, target: str, intervals: Mapping[str, float]) -> None:
         """Looks at what the agent costs on a target, and stretches its intervals there, or lets them be again."""
         statements = self._catalog.metrics.get("stat_statements")
-        if statements is None or not self._guard.is_time(target, time.monotonic(), intervals):
+        if statements is None:
+            return
+        is_time = self._guard.is_time(target, time.time(), intervals)
+        if not is_time and self._guard.is_restored(target):
             return
         said = self._gate.ask(lambda conn: last_words(conn, target))
         if said is None:
             return
         self._guard.restore(target, said)
+        if not is_time:
+            return
         seconds = self._guard.window_seconds(target, intervals)
         weight = self._gate.ask(lambda conn: read_weight(conn, target, statements.tier, seconds))
         factors, words = judge(weight, intervals, self._guard.factors(target), self._settings.agent.max_share_ratio)

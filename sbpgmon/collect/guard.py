@@ -17,6 +17,8 @@ LEAST_SECONDS = 300.0  # watched, before anything is done: what the agent's star
 # An interval is shortened again when the limit would hold twice over.
 _SLACK = 0.5
 _WINDOW_SECONDS = 600.0
+LOOKS = 2  # in a window: a look costs the store some 20 ms
+_START_SECONDS = 60.0  # what a process that has just begun answers for: cron begins one every minute
 _FACTOR = re.compile(r"\b([a-z][a-z0-9_]*) x(2|4|8|16)\b")
 
 
@@ -107,7 +109,8 @@ def judge(
 class _Target:
     factors: dict[str, int] = field(default_factory=dict)
     before: dict[str, int] = field(default_factory=dict)  # higher ones, of metrics that were not due since
-    weighed_at: float = float("-inf")
+    looked: int | None = None  # slot of the last look
+    is_restored: bool = False
 
 
 class Guard:
@@ -123,9 +126,13 @@ class Guard:
         """Metric -> factor of its interval, where that is more than 1."""
         return dict(self._of(target).factors)
 
+    def is_restored(self, target: str) -> bool:
+        return self._of(target).is_restored
+
     def restore(self, target: str, words: str) -> None:
         """Takes up what the guard last said of a target; '' when it never did."""
-        self._of(target).factors = parse(words)
+        known = self._of(target)
+        known.factors, known.is_restored = parse(words), True
 
     def change(self, target: str, factors: Mapping[str, int]) -> None:
         """Puts new factors in force."""
@@ -144,10 +151,10 @@ class Guard:
         names = {"stat_statements", *factors} & intervals.keys()
         return max([_WINDOW_SECONDS, *(2.5 * intervals[name] * factors.get(name, 1) for name in names)])
 
-    def is_time(self, target: str, now: float, intervals: Mapping[str, float]) -> bool:
-        """Whether to look at a target again, ten times in a window; having said so it waits anew."""
+    def is_time(self, target: str, epoch_seconds: float, intervals: Mapping[str, float]) -> bool:
+        """Whether to look at a target, a few times in a window: on a grid, so that cron looks no oftener."""
         known = self._of(target)
-        if now - known.weighed_at < self.window_seconds(target, intervals) / 10:
-            return False
-        known.weighed_at = now
-        return True
+        step = self.window_seconds(target, intervals) / LOOKS
+        before = int((epoch_seconds - _START_SECONDS) // step) if known.looked is None else known.looked
+        known.looked = int(epoch_seconds // step)
+        return known.looked != before

@@ -196,12 +196,24 @@ def test_after_a_change_one_reading_more_may_span_the_old_factor() -> None:
 def test_the_window_reaches_over_what_is_stretched() -> None:
     guard = Guard()
     assert guard.window_seconds("app", INTERVALS) == 600
-    assert guard.is_time("app", 0, INTERVALS)
-    assert not guard.is_time("app", 59, INTERVALS)
     guard.change("app", {"stat_statements": 16, "gone": 16})
     assert guard.window_seconds("app", INTERVALS) == 2400
-    assert not guard.is_time("app", 239, INTERVALS)
-    assert guard.is_time("app", 240, INTERVALS)
+
+
+def test_cron_and_the_daemon_look_twice_in_a_window() -> None:
+    midnight = 1_780_012_800
+    minutes = [midnight + 60 * minute + 2.0 for minute in range(30)]
+    fresh = [minute for minute in minutes if Guard().is_time("app", minute, INTERVALS)]
+    kept = Guard()
+    assert fresh == [minute for minute in minutes if kept.is_time("app", minute, INTERVALS)] == minutes[::5]
+
+
+def test_what_was_said_is_taken_up_once() -> None:
+    guard = Guard()
+    assert not guard.is_restored("app")
+    guard.restore("app", "")
+    assert guard.is_restored("app")
+    assert not guard.is_restored("other")
 
 
 # The grid
