@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from sbpgmon.errors import OtherServerError
 from sbpgmon.model import PARTIAL, UNKNOWN
 
 DATABASE_COUNTS = ("xact_commit", "xact_rollback", "sessions", "deadlocks")
@@ -47,6 +48,7 @@ class Seen:
     status: dict[str, str] = field(default_factory=dict)
     quality: dict[str, int | None] = field(default_factory=dict)  # of the snapshots
     interval: dict[str, float | None] = field(default_factory=dict)
+    refusal: OtherServerError | None = None
     statements: dict[Statement, Delta] = field(default_factory=dict)
     databases: dict[int, Delta] = field(default_factory=dict)
 

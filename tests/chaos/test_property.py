@@ -20,21 +20,38 @@ from tests.chaos.server import Victim
 from tests.chaos.world import USERS, Store, World
 
 Step = tuple[str, Any]
-NUMBERS = st.integers(1, 3)
+NUMBERS = st.integers(1, 4)
 
 WORK = st.tuples(st.just("work"), st.tuples(NUMBERS, st.sampled_from([1, 2, 9, 30]), st.integers(1, 4), st.booleans()))
-SNAPSHOTS = st.tuples(st.sampled_from(["snapshot", "snapshot", "snapshot", "failed"]), st.none())
 EVENTS = st.one_of(
     st.tuples(
         st.sampled_from(
             ["restart", "immediate", "backend", "postmaster", "reset_database", "reset_table", "reset_statements",
-             "recreate", "roll_back", "gap", "back", "far_back", "skew"]
+             "recreate", "roll_back", "gap", "back", "far_back", "skew", "failed",
+             "store_crash", "store_forgets"]
         ),
         st.none(),
     ),
-    st.tuples(st.sampled_from(["reset_statement", "evict"]), NUMBERS),
+    st.tuples(st.sampled_from(["reset_statement", "evict", "evict"]), NUMBERS),
 )  # fmt: skip
-STEPS = st.lists(st.one_of(WORK, SNAPSHOTS, EVENTS, WORK, SNAPSHOTS), min_size=3, max_size=14)
+# What makes a round of interest: the same work before and after an event, whatever else there is.
+ROUNDS = st.tuples(
+    st.lists(WORK, max_size=2),
+    WORK,
+    st.lists(EVENTS, max_size=2),
+    st.booleans(),
+    st.lists(st.one_of(WORK, EVENTS), max_size=2),
+)
+
+
+def _steps(rounds: list[tuple[list[Step], Step, list[Step], bool, list[Step]]]) -> list[Step]:
+    steps: list[Step] = []
+    for before, work, events, is_repeated, after in rounds:
+        steps += [*before, work, *events, *([work] if is_repeated else []), *after, ("snapshot", None)]
+    return steps
+
+
+STEPS = st.lists(ROUNDS, min_size=1, max_size=4).map(_steps)
 
 
 def _key(world: World, number: int) -> Statement:
@@ -54,6 +71,11 @@ def _recreate(world: World, _: object) -> None:
 
 def _gap(world: World, _: object) -> None:
     world.lag -= timedelta(hours=1)
+
+
+def _store_forgets(world: World, _: object) -> None:
+    world.store.crash()
+    world.store.forget(world.name)
 
 
 ACTIONS: dict[str, Callable[[World, Any], object]] = {
@@ -77,6 +99,8 @@ ACTIONS: dict[str, Callable[[World, Any], object]] = {
     "back": lambda world, _: world.snapshot(agent=timedelta(seconds=-30), target=timedelta(seconds=-30)),
     "far_back": lambda world, _: world.snapshot(agent=timedelta(hours=-1), target=timedelta(hours=-1)),
     "skew": lambda world, _: world.snapshot(target=timedelta(hours=1)),
+    "store_crash": lambda world, _: world.store.crash(),
+    "store_forgets": _store_forgets,
 }
 
 

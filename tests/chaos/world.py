@@ -7,6 +7,7 @@ stored to the ledger, at once.
 from __future__ import annotations
 
 import secrets
+import shutil
 import threading
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -18,6 +19,7 @@ from psycopg.errors import DeadlockDetected
 from sbpgmon.catalog.catalog import Catalog, load_catalog
 from sbpgmon.collect.poll import poll_target, unreachable
 from sbpgmon.config import Settings
+from sbpgmon.demo.server import Cluster
 from sbpgmon.errors import TargetError
 from sbpgmon.model import Due, TargetPoll
 from sbpgmon.sources.session import Session
@@ -27,7 +29,6 @@ from sbpgmon.store.upgrade import init
 from sbpgmon.store.writer import Writer
 from tests.chaos.ledger import DATABASE_COUNTS, Delta, Ledger, Seen, Statement
 from tests.chaos.server import ENTRIES, READER, Victim, statement
-from tests.conftest import Server
 
 METRICS = ("stat_statements", "stat_statements_info", "stat_database", "roles")
 USERS = ("postgres", "chaos_user")
@@ -38,7 +39,7 @@ NOTHING = timedelta(0)
 class Store:
     """The schema `monitoring`, on a server that nothing happens to; each world has a target name of its own."""
 
-    server: Server
+    server: Cluster
     folder: Path
     catalog: Catalog = field(init=False, repr=False)
     connection: StoreConnection = field(init=False)
@@ -49,6 +50,16 @@ class Store:
         self.connection = StoreConnection(self.server.dsn())
         self.spool = Spool(self.folder, 10**8)
         init(self.connection, self.catalog, [])
+
+    def crash(self) -> None:
+        """What is UNLOGGED is empty afterwards: the last counters of all targets."""
+        self.connection.close()
+        self.server.crash()
+        self.server.start()
+
+    def forget(self, target: str) -> None:
+        """Takes the last readings of a target from the state folder."""
+        shutil.rmtree(self.folder / "last" / target, ignore_errors=True)
 
 
 @dataclass
@@ -187,6 +198,12 @@ class World:
         assert len(victims) == 1
         self.ledger.counted(self.database, xact_commit=2 + 1, xact_rollback=1, sessions=2, deadlocks=1)
 
+    def move(self) -> None:
+        """The server is another one: what happened on the last one is nobody's business any more."""
+        self.ledger = Ledger()
+        oid = self.server.value("SELECT oid FROM pg_database WHERE datname = %s", self.database)
+        self.ledger.databases[self.database] = oid
+
     # -- snapshots ---------------------------------------------------------------------------------------------
 
     def snapshot(self, *, agent: timedelta = NOTHING, target: timedelta = NOTHING) -> Seen:
@@ -229,7 +246,7 @@ class World:
 
     def _write(self, poll: TargetPoll) -> Seen:
         result = self.writer.write(poll)
-        seen = Seen(rejected=dict(result.failures))
+        seen = Seen(rejected=dict(result.failures), refusal=result.refusal)
         times: dict[str, Any] = {}
         for metric, time, status, quality, seconds in self.ask(
             "SELECT DISTINCT ON (m.name) m.name, l.ts, l.status, l.quality, l.interval_seconds "
