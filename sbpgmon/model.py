@@ -19,7 +19,7 @@ class Kind(StrEnum):
     GAUGE = "gauge"  # stored as read
     INFO = "info"  # stored when it changes
     RESET = "reset"  # when the row's counters were last reset
-    LOSS = "loss"  # the same in every row: when it moves, rows were dropped, or began anew
+    LOSS = "loss"  # one value of the whole reading: when it moves, rows were dropped, or began anew
 
 
 class Status(StrEnum):
