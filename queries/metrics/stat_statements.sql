@@ -8,6 +8,7 @@
 -- are then read once, and after the entries, so that no eviction that the entries show is missed.
 --
 -- interval: 60s
+-- tiers: 1m 5m 1h 1d
 -- scope: instance
 -- role: any
 -- requires: pg_monitor, extension pg_stat_statements 1.9
