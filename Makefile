@@ -4,7 +4,7 @@ PY   := $(VENV)/bin/python
 BIN  := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint docs bench bench-peers test-matrix chaos clean
+.PHONY: help demo test lint docs bench bench-peers fill bench-year test-matrix chaos clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,14 @@ bench: $(STAMP) ## the benchmarks: prints a table, writes benchmarks/results.jso
 
 bench-peers: $(STAMP) ## PoWA and the postgres exporter on the same server, in one run: writes benchmarks/peers.json
 	@$(PY) -m benchmarks.peers $(ARGS)
+
+fill: $(STAMP) ## a year of a fleet into an initialised, empty store (DSN=…, DAYS=365, TARGETS=50, SCALE=1, SEED=1)
+	@test -n "$(DSN)" || { echo 'make fill DSN="host=… dbname=…": a store made by sbpgmon init, empty' >&2; exit 2; }
+	@$(PY) -m benchmarks.fill "$(DSN)" $(if $(DAYS),--days $(DAYS)) $(if $(TARGETS),--targets $(TARGETS)) \
+		$(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+bench-year: $(STAMP) ## fills a year of 50 targets on a server of its own and measures it (DSN=… of a filled one)
+	@$(PY) -m benchmarks.year $(if $(DSN),--dsn "$(DSN)") $(ARGS)
 
 test-matrix: $(STAMP) ## tests/sql and tests/integration on every major (MAJORS="14 15 16 17 18")
 	@PYTHON=$(PY) MAJORS="$(MAJORS)" tests/matrix.sh $(ARGS)
