@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sbpgmon.demo.server import Cluster
 from sbpgmon.errors import OtherServerError
 from tests.conftest import Database
 from tests.integration.support import METRICS, READER, TARGET, Site, wait_for
@@ -126,6 +127,20 @@ def test_the_known_server_answers_again(monitored: Site, own: Site) -> None:
     assert len(intervals) == 2
     assert intervals[1][0] > 0
     assert [row["state"] for row in _targets(monitored)] == ["polled"]
+
+
+def test_what_waited_of_the_known_server_is_stored(outage: Site, own_cluster: Cluster, monitored: Site) -> None:
+    outage.polled()
+    own_cluster.stop()
+    assert outage.collect().spooled == len(METRICS)
+    own_cluster.start()
+    # The store's own server answers as the target now.
+    _move(outage, outage)
+    done = outage.run("collect", check=OTHER)
+    assert "spool: replayed" in done.stderr
+    assert outage.spooled == []
+    assert _good(outage) == 2 * len(METRICS)
+    assert outage.value("SELECT count(*) FROM monitoring.snapshot WHERE status = 'refused'") == len(METRICS)
 
 
 def test_nothing_to_accept(monitored: Site) -> None:
