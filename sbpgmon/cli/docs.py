@@ -163,12 +163,13 @@ def metrics_page(catalog: Catalog) -> str:
         "Each metric is a file in `queries/metrics/` and a view of its own name in the schema `monitoring`. Every view "
         "begins with `time`, `tier` and `target`. A key names the series; a counter is shown as what was added in the "
         "interval that ends at `time`; a gauge is shown as read, and as `…_min` and `…_max`; an info column is stored "
-        "when it changes; a reset column is not stored: it says when the counters began anew.\n"
+        "when it changes; a reset column is not stored: it says when the counters began anew. In the tiers behind the "
+        "first a row is a bucket that begins at `time`: the sum of a counter, the mean of a gauge.\n"
     )
     metrics = sorted(catalog.metrics.values(), key=lambda metric: metric.name)
     views = sorted(catalog.views.values(), key=lambda view: view.name)
-    overview = [(_link(m.name), _duration(m.interval_seconds), f"`{m.tier}`", f"{m.title}.") for m in metrics]
-    parts.append(_table(("metric", "interval", "tier", "what"), overview))
+    overview = [(_link(m.name), _duration(m.interval_seconds), _tiers(m), f"{m.title}.") for m in metrics]
+    parts.append(_table(("metric", "interval", "tiers", "what"), overview))
     parts.append(_versions(metrics))
     parts += [_metric(metric) for metric in metrics]
     parts.append("# Derived views\n\nOver the metrics, from `queries/views/`.\n")
@@ -237,11 +238,16 @@ def _version(parts: Iterable[int]) -> str:
     return ".".join(map(str, parts))
 
 
+def _tiers(metric: Metric) -> str:
+    """Where its history is kept; the info columns of a metric without facts have no tiers."""
+    return ", ".join(f"`{tier}`" for tier in metric.tiers) if metric.facts else "on change"
+
+
 def _metric(metric: Metric) -> str:
     by_major = served(metric)
     facts = [
         ("interval", _duration(metric.interval_seconds)),
-        ("tier", f"`{metric.tier}`"),
+        ("tiers", _tiers(metric)),
         ("scope", metric.scope),
         ("role", metric.role),
         ("requires", ", ".join(map(str, metric.requires)) or "nothing"),

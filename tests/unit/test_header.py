@@ -64,6 +64,24 @@ def test_the_finest_tier_fits_the_interval(write: Write, interval: str, tier: st
     assert parse_metric([write(GOOD.replace("60s", interval))]).tier == tier
 
 
+@pytest.mark.parametrize(
+    ("interval", "tiers", "expected"),
+    [
+        ("15s", "", ("raw", "1m", "5m", "1h")),
+        ("60s", "", ("1m", "5m", "1h")),
+        ("10m", "", ("5m", "1h")),
+        ("7d", "", ("1d",)),
+        ("15s", "raw 1h", ("raw", "1h")),
+        ("60s", "raw, 1h, 1d", ("raw", "1h", "1d")),
+    ],
+)
+def test_tiers_are_chosen_or_follow_the_interval(
+    write: Write, interval: str, tiers: str, expected: tuple[str, ...]
+) -> None:
+    text = GOOD.replace("60s", f"{interval}\n-- tiers: {tiers}" if tiers else interval)
+    assert parse_metric([write(text)]).tiers == expected
+
+
 def test_a_word_with_a_colon_is_prose_only_above_the_keys(write: Write) -> None:
     metric = parse_metric([write("-- A title.\n--\n-- Watch out: this is prose.\n--\n" + GOOD.split("\n--\n", 2)[2])])
     assert metric.description == "Watch out: this is prose."
@@ -81,6 +99,10 @@ def test_a_word_with_a_colon_is_prose_only_above_the_keys(write: Write) -> None:
         ("timeout: 2s", "timeout: 0s", 7, "more than 0"),
         ("timeout: 2s", "timeout: -2s", 7, "is not a duration"),
         ("missing: unknown", "missing: none", 6, "`missing: none` is not one of unknown, zero"),
+        ("missing: unknown", "tiers: 1m 2h", 6, "'2h' is not a tier: raw, 1m, 5m, 1h, 1d"),
+        ("missing: unknown", "tiers: 1h 1m", 6, "do not nest: each once, the finest first"),
+        ("missing: unknown", "tiers: 1m 1m", 6, "do not nest"),
+        ("missing: unknown", "tiers: 5m 1h", 6, "5m is coarser than the interval"),
         ("missing: unknown", "nulls: none", 6, "`nulls: none` is not one of unknown, zero"),
         ("missing: unknown", "scope: cluster", 6, "`scope: cluster` is not one of instance, database"),
         ("missing: unknown", "role: replica", 6, "`role: replica` is not one of any, primary, standby"),
@@ -122,9 +144,11 @@ def test_a_broken_header_says_where(write: Write, old: str, new: str, line: int,
         (["1st gauge bigint y"], 4, "'1st' cannot be a column's name"),
         ([f"{'x' * 60} gauge bigint y"], 4, "cannot be a column's name"),
         (["k key text y"], 4, "there is no counter, gauge or info column"),
-        (["g gauge bigint y", "g_max gauge bigint z"], 5, "are made from the gauge g"),
+        (["g gauge bigint y", "g_max gauge bigint z"], 5, "g_max is made from the gauge g"),
+        (["g gauge bigint y", "g_n gauge bigint z"], 5, "g_n is made from the gauge g"),
         *[([f"{name} gauge bigint y"], 4, f"'{name}' cannot be a column's name")
-          for name in ("time", "tier", "target", "target_id", "series_id", "ts", "quality", "valid_from", "valid_to")],
+          for name in ("time", "tier", "target", "target_id", "series_id", "ts", "quality", "valid_from", "valid_to",
+                       "at", "covered_seconds")],
     ],
 )  # fmt: skip
 def test_a_broken_column_says_where(write: Write, columns: list[str], line: int, what: str) -> None:
