@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sbpgmon.catalog.catalog import is_for, load_catalog, pick_variant, render_sql
 from sbpgmon.catalog.metrics import load_metrics, parse_metric
-from sbpgmon.catalog.names import OWN, problem_of, SUFFIXES, problem_of
+from sbpgmon.catalog.names import OWN, SUFFIXES, problem_of
 from sbpgmon.errors import QueryFileError
 from sbpgmon.model import Kind
 from sbpgmon.store.tables import metadata
