@@ -35,11 +35,17 @@ def environment(server: str) -> dict[str, Any]:
     }
 
 
-def show(console: Console, lines: Sequence[Figure], where: dict[str, Any], title: str) -> None:
-    """Prints the table: medians, minima, maxima, goals."""
+def show(
+    console: Console,
+    lines: Sequence[Figure],
+    where: dict[str, Any],
+    title: str,
+    headings: Sequence[str] = ("median", "min", "max", "goal"),
+) -> None:
+    """Prints the table: medians, minima, maxima, goals; or what the headings say."""
     table = Table(title=title, caption=" · ".join(f"{k} {v}" for k, v in where.items()), title_justify="left")
     table.add_column("figure", no_wrap=True)
-    for name in ("median", "min", "max", "goal"):
+    for name in headings:
         table.add_column(name, justify="right")
     table.add_column("")
     for line in lines:
