@@ -178,7 +178,7 @@ class Site:
         stored: Counter[str] = Counter()
         for table, metric in self.ask(
             "SELECT c.oid::regclass::text, m.name FROM pg_class c JOIN monitoring.metric m "
-            "ON c.relname ~ ('^' || m.name || '(_v[0-9]+)?_(raw|1m|5m|1h|1d)$') "
+            "ON c.relname ~ ('^' || m.name || '(_v[0-9]+)?_' || m.tier || '$') "
             "WHERE c.relkind = 'p' AND c.relnamespace = 'monitoring'::regnamespace"
         ):
             query = f"SELECT t.name || ' ' || f.ts, count(*) FROM {table} f JOIN monitoring.target t USING (target_id)"
