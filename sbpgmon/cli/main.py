@@ -80,6 +80,7 @@ class _Group(click.Group):
         "top": "history",
         "targets": "targets",
         "metrics": "metrics",
+        "store": "store",
         "rollback": "removal",
     }
 

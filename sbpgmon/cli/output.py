@@ -80,6 +80,33 @@ def size(value: float | None) -> str:
     return f"{value:.1f} TiB"
 
 
+def short_size(value: float | None) -> str:
+    """The same in three digits: `1.23 GiB`, `170 MiB`."""
+    if value is None:
+        return "–"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value) < 999.5:
+            return f"{_three(value)} {unit}"
+        value /= 1024
+    return f"{_three(value)} TiB"
+
+
+def brief(value: float | None) -> str:
+    """A count in three digits: `950`, `12.3k`, `4.56M`."""
+    if value is None:
+        return "–"
+    for unit in ("", "k", "M", "G"):
+        if abs(value) < 999.5:
+            return f"{_three(value)}{unit}" if unit else f"{value:.0f}"
+        value /= 1000
+    return f"{_three(value)}T"
+
+
+def _three(value: float) -> str:
+    digits = 0 if abs(value) >= 99.95 or value == int(value) else 1 if abs(value) >= 9.995 else 2
+    return f"{value:.{digits}f}"
+
+
 def one_line(text: str | None, width: int) -> str:
     """A statement on one line, cut to `width`."""
     flat = " ".join((text or "(text not fetched yet)").split())

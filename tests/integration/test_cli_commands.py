@@ -42,7 +42,7 @@ def busy(monitored: Site) -> tuple[Site, str]:
 
 def test_help_lists_every_command_and_exit_code(offline: Site) -> None:
     text = _flat(offline.run("--help").stdout)
-    for command in ("grants", "doctor", "init", "collect", "run", "status", "top", "metrics", "rollback"):
+    for command in ("grants", "doctor", "init", "collect", "run", "status", "top", "metrics", "store", "rollback"):
         assert f" {command} " in text
     for code, meaning in exit_codes().items():
         assert f"{code} {meaning}" in text
