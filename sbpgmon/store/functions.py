@@ -22,6 +22,9 @@ from sbpgmon.store.views import digest, entry_sql
 
 # Charts ask for the last six hours of what is kept for six hours, a moment after they computed these.
 _TOLERANCE_SECONDS = 60
+# A day of fifty series at 1m is 72,000 points, and read from a live partition: beyond this, the whole minute that is
+# asked for is not fine enough a reason for 1m.
+_MINUTES_SECONDS = 12 * 3600
 
 
 def create_functions(catalog: Catalog, retention_of: RetentionOf) -> dict[str, list[str]]:
@@ -85,7 +88,11 @@ def _choice(metric: Metric, retention: Mapping[str, float | None]) -> str:
         seconds = max(TIER_SECONDS[tier], metric.interval_seconds if tier == metric.tier else 0)
         kept = retention[tier]
         reaches = "" if kept is None else f" AND from_time >= now() - interval '{kept + _TOLERANCE_SECONDS:.0f} s'"
-        whens.append(f"WHEN interval_ms <= {seconds * 1000:.0f}{reaches} THEN {literal(tier)}")
+        asked = f"interval_ms <= {seconds * 1000:.0f}"
+        if tier == "1m":
+            near = f"from_time >= now() - interval '{_MINUTES_SECONDS + _TOLERANCE_SECONDS} s'"
+            asked += f" AND (interval_ms <= {seconds * 500:.0f} OR {near})"
+        whens.append(f"WHEN {asked}{reaches} THEN {literal(tier)}")
     last = literal(metric.tiers[-1])
     return f"CASE {' '.join(whens)} ELSE {last} END" if whens else last
 
