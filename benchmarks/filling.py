@@ -238,8 +238,8 @@ class Filling:
 
     def _vacuum(self, conn: psycopg.Connection[Any]) -> list[Job]:
         rows = conn.execute(
-            "SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = %s::regnamespace AND c.relkind = 'r' AND pg_relation_size(c.oid) > 0 "
-            "ORDER BY pg_relation_size(c.oid) DESC",
+            "SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = %s::regnamespace AND c.relkind = 'r' "
+            "AND pg_relation_size(c.oid) > 0 ORDER BY pg_relation_size(c.oid) DESC",
             (SCHEMA,),
         )
         return [Job("", f'VACUUM (ANALYZE) {SCHEMA}."{name}"', {}) for (name,) in rows]
