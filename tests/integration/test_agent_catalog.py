@@ -68,7 +68,7 @@ def test_one_file_is_all(monitored: Site) -> None:
         "SELECT obj_description('monitoring.orders'::regclass), col_description('monitoring.orders'::regclass, attnum) "
         "FROM pg_attribute WHERE attrelid = 'monitoring.orders'::regclass AND attname = 'open'"
     )
-    assert comments == [("Orders of the shop.", "orders open")]
+    assert comments == [("Orders of the shop.", "orders open (mean of a bucket)")]
 
 
 def test_a_view_of_the_users_own(monitored: Site) -> None:
@@ -123,8 +123,15 @@ def test_a_column_that_goes_leaves_its_history(monitored: Site) -> None:
     for orders in (15, 18):
         _orders(monitored, orders)
         monitored.polled()
-    assert monitored.ask("SELECT orders FROM monitoring.orders_v1 ORDER BY time") == [(None,), (1,), (2,)]
-    assert monitored.ask("SELECT paid FROM monitoring.orders_v1 ORDER BY time LIMIT 2") == [(None,), (100,)]
+    assert monitored.ask("SELECT orders FROM monitoring.orders_v1 WHERE tier = 'raw' ORDER BY time") == [
+        (None,),
+        (1,),
+        (2,),
+    ]
+    assert monitored.ask("SELECT paid FROM monitoring.orders_v1 WHERE tier = 'raw' ORDER BY time LIMIT 2") == [
+        (None,),
+        (100,),
+    ]
     assert monitored.ask("SELECT orders FROM monitoring.orders ORDER BY time") == [(None,), (3,)]
 
 
@@ -143,17 +150,22 @@ def test_a_changed_type_makes_new_tables_and_keeps_the_old(monitored: Site) -> N
     for orders in (13, 16):
         _orders(monitored, orders, kind="bigint")
         monitored.polled()
-    assert monitored.ask("SELECT orders, open FROM monitoring.orders_v1 ORDER BY time") == [(None, 3), (1, 4)]
+    assert monitored.ask("SELECT orders, open FROM monitoring.orders_v1 WHERE tier = 'raw' ORDER BY time") == [
+        (None, 3),
+        (1, 4),
+    ]
     assert monitored.ask("SELECT orders, open FROM monitoring.orders ORDER BY time") == [(None, 6), (3, 2)]
     # The view on it follows the new one.
     assert monitored.ask("SELECT orders FROM monitoring.orders_a_minute ORDER BY time") == [(None,), (3,)]
     with monitored.database.connect(GRAFANA) as connection:
-        assert connection.execute("SELECT count(*) FROM monitoring.orders_v1").fetchone() == (2,)
+        assert connection.execute("SELECT count(*) FROM monitoring.orders_v1 WHERE tier = 'raw'").fetchone() == (2,)
+        # What was not rolled up yet is, before nothing more comes.
+        assert connection.execute("SELECT sum(orders) FROM monitoring.orders_v1 WHERE tier = '1h'").fetchone() == (1,)
     # And once more.
     _orders(monitored, 17)
     _init(monitored)
     monitored.polled()
-    assert monitored.value("SELECT count(*) FROM monitoring.orders_v2") == 2
+    assert monitored.value("SELECT count(*) FROM monitoring.orders_v2 WHERE tier = 'raw'") == 2
     assert monitored.is_consistent()
 
 
@@ -161,15 +173,21 @@ def test_a_view_outside_is_not_in_the_way(monitored: Site) -> None:
     _orders(monitored, 10)
     monitored.polled()
     with monitored.database.connect() as connection:
-        connection.execute("CREATE VIEW public.mine AS SELECT orders, open FROM monitoring.orders")
+        connection.execute("CREATE VIEW public.mine AS SELECT orders, open, tier FROM monitoring.orders")
     _orders(monitored, 12, "--   paid    counter  bigint   orders paid\n", ", 7::bigint as paid")
     monitored.polled()
-    assert monitored.ask("SELECT orders, open FROM public.mine ORDER BY 1 NULLS FIRST") == [(None, 3), (2, 5)]
+    assert monitored.ask("SELECT orders, open FROM public.mine WHERE tier = 'raw' ORDER BY 1 NULLS FIRST") == [
+        (None, 3),
+        (2, 5),
+    ]
     # The old tables keep their view, and so do those who look at it.
     _orders(monitored, 13, kind="bigint")
     _init(monitored)
     monitored.polled()
-    assert monitored.ask("SELECT orders, open FROM public.mine ORDER BY 1 NULLS FIRST") == [(None, 3), (2, 5)]
+    assert monitored.ask("SELECT orders, open FROM public.mine WHERE tier = 'raw' ORDER BY 1 NULLS FIRST") == [
+        (None, 3),
+        (2, 5),
+    ]
 
 
 def test_a_view_that_loses_a_column_under_another(monitored: Site) -> None:

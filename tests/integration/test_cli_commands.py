@@ -103,19 +103,19 @@ def test_top_as_csv(busy: tuple[Site, str]) -> None:
 
 def test_top_over_a_stretch(busy: tuple[Site, str]) -> None:
     site, name = busy
-    times = [str(t) for (t,) in site.ask(
-        "SELECT to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US') FROM monitoring.snapshot "
-        "WHERE metric = 'stat_statements' ORDER BY time"
-    )]  # fmt: skip
+    times = [
+        time.isoformat()
+        for (time,) in site.ask("SELECT time FROM monitoring.snapshot WHERE metric = 'stat_statements' ORDER BY time")
+    ]
 
     def calls(*args: str) -> int:
         rows = _json(site, "top", "--limit", "10000", *args)
         return sum(row["calls"] for row in rows if name in (row["query"] or ""))
 
+    # A snapshot stands for the interval that ends with it; the end of the stretch is not in it.
     assert calls("--since", times[0]) == 12
-    assert calls("--since", times[1]) == 7
-    assert calls("--since", times[0], "--until", times[1]) == 5
-    assert calls("--since", times[2]) == 0
+    assert calls("--since", times[2]) == 7
+    assert calls("--since", times[1], "--until", times[2]) == 5
     assert calls("--since", "2000-01-01", "--until", times[0]) == 0
     assert calls("--target", TARGET) == 12
 
