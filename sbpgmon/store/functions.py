@@ -123,7 +123,8 @@ def _top_statements(metric: Metric) -> list[str]:
         "by_column text DEFAULT 'total_exec_time', max_rows integer DEFAULT 20)\n"
         "RETURNS TABLE (target text, datname text, usename text, queryid bigint, toplevel boolean, query text, "
         f"share double precision, mean_exec_time double precision, {returned}, is_partial boolean)\n"
-        "LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog SET jit = off AS $body$\n"
+        # pg_temp last: else the caller's own types come first, and what they check is run as the owner.
+        "LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $body$\n"
         f"{body}\n$body$",
         f"COMMENT ON FUNCTION {signature} IS 'Statements of a target (NULL: of all) with the greatest sum of a counter "
         "over [from_time, to_time), exact for any range that the finest tier still reaches; where it does not, whole "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -175,3 +175,28 @@ def _check_outward(
     expected = plain(rows, outward[0], outward[1])
     found = {r["queryid"]: r["calls"] for r in composed(lab, since, until)}
     assert found == {query: calls for query, (calls, _) in expected.items()}
+
+
+def test_a_reader_cannot_run_anything_as_the_owner(lab: Lab, make_role: Callable[..., str]) -> None:
+    reader = make_role("reader")
+    init(lab.store, lab.catalog, [reader], retention_of=lambda _: AGES)
+    types = {"jsonb": "jsonb", "text": "text", "timestamptz": "timestamptz", "numeric": "numeric", "bigint": "bigint"}
+    try:
+        with lab.database.connect(reader) as conn:
+            for name, base in types.items():
+                # Checks that run as whoever makes a value of the type.
+                conn.execute(
+                    f"CREATE FUNCTION pg_temp.look_{name}(x pg_catalog.{base if base != 'bigint' else 'int8'}) "
+                    "RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN IF current_user <> session_user THEN "
+                    "RAISE EXCEPTION 'I am the owner'; END IF; RETURN true; END $$".encode()
+                )
+                conn.execute(
+                    f'CREATE DOMAIN pg_temp."{name}" AS pg_catalog.{base if base != "bigint" else "int8"} '
+                    f"CHECK (pg_temp.look_{name}(VALUE))".encode()
+                )
+            query = "SELECT count(*) FROM monitoring.top_statements(%s, %s, %s, 'calls', 50)"
+            found = conn.execute(query, (lab.target, at(FIRST), at(LAST))).fetchone()
+        assert found is not None
+        assert found[0] > 0
+    finally:
+        lab.store.raw.execute(f"DROP OWNED BY {reader}".encode())
