@@ -145,7 +145,7 @@ class Agent:
             clock = self._clock(tick)
             systemd.send("READY=1")
             LOGGER.info("running: %d targets, %d metrics", len(self._targets), len(self._catalog.metrics))
-            tick()
+            clock.tick_now()
             while busy or not stopping[0]:
                 systemd.alive()
                 if not stopping[0]:
@@ -155,7 +155,7 @@ class Agent:
                     self._reload(reload, outcome)
                     self._gate.on_progress = systemd.alive
                     clock = self._clock(tick)
-                    tick()
+                    clock.tick_now()
                 with contextlib.suppress(queue.Empty):
                     idle = _IDLE_SECONDS if stopping[0] else min(_IDLE_SECONDS, clock.idle_seconds)
                     job = results.get(timeout=max(0.01, idle))

@@ -40,6 +40,11 @@ class Clock:
         """Until something is due; never negative."""
         return max(0.0, self._scheduler.idle_seconds or 0.0)
 
+    def tick_now(self) -> None:
+        """A tick ahead of the grid's next one, at a start; it is that of its slot."""
+        self._slot = self._slot_now()
+        self._tick()
+
     def _look(self) -> None:
         if (slot := self._slot_now()) != self._slot:
             self._slot = slot

@@ -31,7 +31,7 @@ class Work:
     def counted(self) -> list[tuple[Any, ...]]:
         """Calls and quality of each interval, without the bit for a gap."""
         return self._site.ask(
-            "SELECT calls, quality & 3 FROM monitoring.statements WHERE query LIKE %s ORDER BY time",
+            "SELECT calls, quality & 3 FROM monitoring.statements WHERE query LIKE %s AND tier = '1m' ORDER BY time",
             f"%{self._name}",
         )
 

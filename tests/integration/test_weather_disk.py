@@ -71,6 +71,10 @@ def test_the_disk_of_the_store_is_full(own_cluster: Cluster, small_disk: Path, m
         site.polled()
         filler = _fill(small_disk)
         work(5)
+        with monitored.database.connect() as connection:
+            # More statements than fit into the pages that are there.
+            for columns in range(1, 400):
+                connection.execute(f"SELECT {', '.join('now()' for _ in range(columns))}".encode())
         done = site.run("collect", check=20)
         assert "The store's disk is full: could not extend file" in done.stderr
         assert "Make room; readings wait in the spool until then." in done.stderr

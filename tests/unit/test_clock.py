@@ -40,6 +40,17 @@ def test_ticks_are_on_the_grid(tick_seconds: float) -> None:
     assert sorted(now % tick_seconds for now in ticks)[1] < 0.2
 
 
+def test_the_tick_of_a_start_is_that_of_its_slot() -> None:
+    ticks: list[float] = []
+    clock = Clock(2.0, lambda: ticks.append(time.time()))
+    # Made at the very end of a slot, started at the beginning of the next.
+    clock._slot -= 1
+    clock.tick_now()
+    _run(clock, 3.0)
+    slots = [slot_at(now, 2.0) for now in ticks]
+    assert slots == sorted(set(slots))
+
+
 @pytest.mark.usefixtures("_time_zone")
 @pytest.mark.parametrize(("before", "after"), [("CEST-2", "CET-1"), ("CET-1", "CEST-2")])
 def test_summer_begins_and_ends(before: str, after: str) -> None:
