@@ -5,6 +5,7 @@
 -- of the database is reset, which leaves these counters as they are.
 --
 -- interval: 15s
+-- tiers: raw 1m 5m 1h 1d
 -- scope: instance
 -- requires: pg_monitor
 -- resets: possible
