@@ -40,7 +40,7 @@ _LINES = {
     "statement by series": (
         "stat_statements",
         "SELECT time, calls, total_exec_time FROM monitoring.stat_statements WHERE {tier} "
-        "AND series_id = %(series)s ORDER BY time",
+        "AND target = %(target)s AND series_id = %(series)s ORDER BY time",
     ),
     "50 statements": (
         "stat_statements",
@@ -50,7 +50,7 @@ _LINES = {
     "50 statements by series": (
         "stat_statements",
         "SELECT time, queryid, total_exec_time FROM monitoring.stat_statements WHERE {tier} "
-        "AND series_id = ANY(%(serieses)s) ORDER BY time",
+        "AND target = %(target)s AND series_id = ANY(%(serieses)s) ORDER BY time",
     ),
     "database": (
         "stat_database",

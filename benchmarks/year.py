@@ -46,7 +46,8 @@ _HEADINGS = ("value, p95", "median", "longest", "goal")
 _SETTINGS = {"shared_buffers": "2GB", "max_wal_size": "8GB", "checkpoint_timeout": "15min"}
 _BY_TIER = """
 SELECT p.relname, sum(pg_relation_size(i.inhrelid)), sum(pg_total_relation_size(i.inhrelid)),
-  min(substring(pg_get_expr(c.relpartbound, c.oid) FROM $$FROM \\('([^']+)$$)::timestamptz)
+  min(substring(pg_get_expr(c.relpartbound, c.oid) FROM $$FROM \\('([^']+)$$)::timestamptz),
+  sum(greatest(c.reltuples, 0))
 FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhparent JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE p.relnamespace = 'monitoring'::regnamespace AND p.relkind = 'p' GROUP BY 1
 """
@@ -136,18 +137,19 @@ def _maintain(dsn: str) -> Iterator[Figure]:
 def _sizes(conn: psycopg.Connection[Any], filled: Filled | None, start: datetime, until: datetime) -> Iterator[Figure]:
     by_tier: dict[str, list[float]] = {}
     rows: float
-    heap_total = size_total = 0.0
-    for name, heap, size, first in conn.execute(_BY_TIER.encode()):
+    heap_total = size_total = rows_total = 0.0
+    for name, heap, size, first, tuples in conn.execute(_BY_TIER.encode()):
         tier = next((t for t in TIER_SECONDS if name.endswith(f"_{t}")), "")
         group = f"stat_statements at {tier}" if name == f"stat_statements_{tier}" else f"other metrics at {tier}"
         group = f"coverage at {tier}" if name.startswith("coverage_") else group
         group = "log of snapshots" if name == "snapshot_log" else group
         days = (until - max(start, first)).total_seconds() / 86400
-        rows = filled.rows.get(name, 0) if filled else 0
+        rows = filled.rows.get(name, 0) if filled else tuples
         at = by_tier.setdefault(group, [0.0, 0.0, 0.0])
         at[0] += float(size)
         at[1] += float(size) / days
         at[2] += rows
+        rows_total += rows
         heap_total, size_total = heap_total + float(heap), size_total + float(size)
     for group, (size, a_day, rows) in sorted(by_tier.items()):
         counted = f", {rows:,.0f} rows" if rows else ""
@@ -157,8 +159,8 @@ def _sizes(conn: psycopg.Connection[Any], filled: Filled | None, start: datetime
     row = conn.execute("SELECT pg_database_size(current_database())").fetchone()
     assert row is not None
     yield Figure("database", "GB", row[0] / 1e9, goal=20.0)
+    yield Figure("rows", "million", rows_total / 1e6, goal=100.0)
     if filled:
-        yield Figure("rows", "million", sum(filled.rows.values()) / 1e6, goal=100.0)
         yield Figure("time of the fill", "min", filled.seconds / 60, goal=30.0)
 
 
