@@ -26,7 +26,7 @@ INSERT INTO {SCHEMA}.rollup AS r (metric_id, tier, retention_seconds)
 SELECT coalesce(m.metric_id, 0), w.tier, w.seconds
 FROM unnest(%(names)s::text[], %(tiers)s::text[], %(seconds)s::double precision[]) AS w (name, tier, seconds)
 LEFT JOIN {SCHEMA}.metric AS m USING (name)
-WHERE w.name = '' OR m.metric_id IS NOT NULL
+WHERE w.name = '' OR to_regclass('{SCHEMA}.' || quote_ident(m.name || '_' || w.tier)) IS NOT NULL
 ON CONFLICT (metric_id, tier) DO UPDATE SET retention_seconds = excluded.retention_seconds
 WHERE r.retention_seconds IS DISTINCT FROM excluded.retention_seconds
 """
@@ -39,7 +39,7 @@ def rows_of(metrics: Iterable[Metric], retention_of: RetentionOf) -> list[tuple[
 
 
 def keep_policy(conn: psycopg.Connection[Any], metrics: Iterable[Metric], retention_of: RetentionOf) -> int:
-    """Enters tiers and retentions, of metrics that have tables; returns how many were not as they should be."""
+    """Enters retentions, of tiers that have tables; returns how many were not as they should be."""
     names, tiers, seconds = zip(*rows_of(metrics, retention_of), strict=True)
     values = {"names": list(names), "tiers": list(tiers), "seconds": list(seconds)}
     return conn.execute(_KEEP.encode(), values).rowcount

@@ -127,8 +127,9 @@ def keep_tiers(
 ) -> list[str]:
     """Tiers, retentions, their functions, and the partitions of now and of what follows; says what it changed."""
     done = ["retention"] if keep_policy(conn, catalog.metrics.values(), retention_of) else []
-    if is_poll and not done:
-        return []
+    if is_poll and (not done or any(out_of_date(conn, catalog))):
+        # Functions are of the same header as the views, and follow with these.
+        return done
     functions = keep_functions(conn, catalog, retention_of, is_poll=is_poll)
     if functions:
         grant_readers(conn, readers)

@@ -169,6 +169,22 @@ def test_a_changed_type_makes_new_tables_and_keeps_the_old(monitored: Site) -> N
     assert monitored.is_consistent()
 
 
+def test_other_tiers_wait_for_init(monitored: Site) -> None:
+    for orders in (10, 11):
+        _orders(monitored, orders)
+        monitored.polled()
+    path = monitored.folder / "queries" / "metrics" / "orders.sql"
+    path.write_text(path.read_text().replace("-- interval: 15s\n", "-- interval: 15s\n-- tiers: raw 1h 1d\n"))
+    monitored.polled()
+    assert monitored.value("SELECT to_regclass('monitoring.orders_1d')") is None
+    _init(monitored)
+    monitored.polled()
+    assert monitored.value("SELECT to_regclass('monitoring.orders_1d')") is not None
+    assert monitored.value("SELECT monitoring.tier('orders', 86400000, now())") == "1d"
+    assert monitored.value("SELECT count(*) FROM monitoring.orders WHERE tier = 'raw'") == 4
+    assert monitored.value("SELECT table_version FROM monitoring.metric WHERE name = 'orders'") == 1
+
+
 def test_a_view_outside_is_not_in_the_way(monitored: Site) -> None:
     _orders(monitored, 10)
     monitored.polled()
