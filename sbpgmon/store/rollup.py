@@ -16,8 +16,10 @@ from typing import Any
 
 import psycopg
 
+from sbpgmon.errors import StoreError
 from sbpgmon.model import TIER_SECONDS, Metric
-from sbpgmon.store.connection import StoreConnection
+from sbpgmon.sources.session import explain
+from sbpgmon.store.connection import StoreConnection, concerns_store
 from sbpgmon.store.ddl import quote
 from sbpgmon.store.partitions import ensure_partitions, stored_parents
 from sbpgmon.store.schema import SCHEMA
@@ -39,6 +41,20 @@ class Rolled:
     tier: str
     rows: int
     seconds: float
+
+
+class RollUpError(StoreError):
+    """The rows of one metric cannot be rolled up; the store is well, and so are the other metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Whole buckets that can be rolled up now: [start, end)."""
+
+    start: datetime
+    end: datetime
+    is_first: bool  # the tier has no watermark yet
+    is_empty: bool  # neither rows nor polls
 
 
 def horizon(conn: psycopg.Connection[Any]) -> datetime | None:
@@ -63,7 +79,8 @@ def add_late(snapshot: Snapshot, interval_seconds: float | None, watermarks: Wat
     metric, metric_id, target_id, ts, conn = (
         snapshot.metric, snapshot.metric_id, snapshot.target_id, snapshot.ts, snapshot.conn
     )  # fmt: skip
-    late = [t for t in metric.tiers[1:] if metric.facts and ts < watermarks.get((metric_id, t), ts)]
+    # By what the store has: the tiers of the file may be others by now, and what it left out still feeds the next.
+    late = [tier for (number, tier), mark in watermarks.items() if number == metric_id and ts < mark]
     if not late:
         return
     parents = stored_parents(conn)
@@ -91,23 +108,43 @@ def roll_up(
 ) -> Rolled | None:
     """One step of one tier, in a transaction of its own; None when there is nothing to do (yet).
 
-    Raises StoreError and its kin; what was interrupted is done again.
+    Raises RollUpError where it is the metric's fault, else StoreError and its kin; what was interrupted is done again.
     """
+    with store.transaction() as conn:
+        try:
+            return _roll_up(conn, metric, metric_id, tier, chunk_seconds)
+        except (psycopg.DataError, psycopg.ProgrammingError, psycopg.IntegrityError) as error:
+            if concerns_store(error, conn):
+                raise
+            what = f"{metric.name} cannot be rolled up into {tier}: {explain(error)}."
+            raise RollUpError(what, "Nothing of it is dropped until it can be; see the values that it reads.") from None
+
+
+def _roll_up(
+    conn: psycopg.Connection[Any], metric: Metric, metric_id: int, tier: str, chunk_seconds: float | None
+) -> Rolled | None:
     started = time.monotonic()
     source = metric.tiers[metric.tiers.index(tier) - 1]
-    with store.transaction() as conn:
-        conn.execute(f"LOCK TABLE {SCHEMA}.rollup IN EXCLUSIVE MODE".encode())
-        merged = _merge_late(conn, metric, metric_id, tier)
-        stretch = _stretch(conn, metric, metric_id, source, tier, chunk_seconds or _CHUNK_SECONDS[tier])
-        if stretch is None:
-            return Rolled(metric.name, tier, merged, time.monotonic() - started) if merged else None
-        rows = merged + _roll(conn, metric, metric_id, source, tier, *stretch)
-        seconds = time.monotonic() - started
+    conn.execute(f"LOCK TABLE {SCHEMA}.rollup IN EXCLUSIVE MODE".encode())
+    merged = _merge_late(conn, metric, metric_id, tier)
+    stretch = _stretch(conn, metric, metric_id, source, tier, chunk_seconds or _CHUNK_SECONDS[tier])
+    if stretch is None:
+        return Rolled(metric.name, tier, merged, time.monotonic() - started) if merged else None
+    rows = merged
+    if stretch.is_first:
+        # Tables that this metric had before have ended in the midst of a bucket: it is counted anew.
         conn.execute(
-            f"UPDATE {SCHEMA}.rollup SET watermark = %s, rolled_at = now(), rows = %s, seconds = %s "
-            "WHERE metric_id = %s AND tier = %s".encode(),
-            (stretch[1], rows, seconds, metric_id, tier),
+            f"DELETE FROM {SCHEMA}.{quote(f'coverage_{tier}')} WHERE metric_id = %s AND ts >= %s AND ts < %s".encode(),
+            (metric_id, stretch.start, stretch.end),
         )
+    if not stretch.is_empty:
+        rows += _roll(conn, metric, metric_id, source, tier, stretch.start, stretch.end)
+    seconds = time.monotonic() - started
+    conn.execute(
+        f"UPDATE {SCHEMA}.rollup SET watermark = %s, rolled_at = now(), rows = %s, seconds = %s "
+        "WHERE metric_id = %s AND tier = %s".encode(),
+        (stretch.end, rows, seconds, metric_id, tier),
+    )
     return Rolled(metric.name, tier, rows, seconds)
 
 
@@ -130,7 +167,7 @@ def finish(conn: psycopg.Connection[Any], metric: Metric, metric_id: int) -> Non
 
 def _stretch(
     conn: psycopg.Connection[Any], metric: Metric, metric_id: int, source: str, tier: str, chunk_seconds: float
-) -> tuple[datetime, datetime] | None:
+) -> _Stretch | None:
     """From where to where the tier can be rolled up now."""
     until = horizon(conn)
     if until is None:
@@ -149,13 +186,73 @@ def _stretch(
             return None
         until = min(until, mark)
     start = marks[tier]
+    is_first = start is None
     if start is None:
-        row = conn.execute(f"SELECT min(ts) FROM {table(metric, source)}".encode()).fetchone()
-        if row is None or row[0] is None:
+        first = _first(conn, metric, metric_id, source, tier, None)
+        if first is None:
             return None
-        start = _start(row[0], tier)
-    end = min(_start(until, tier), start + timedelta(seconds=max(chunk_seconds, TIER_SECONDS[tier])))
-    return (start, end) if start < end else None
+        start = _start(first, tier)
+    last = _start(until, tier)
+    end = min(last, start + timedelta(seconds=max(chunk_seconds, TIER_SECONDS[tier])))
+    if start >= end:
+        return None
+    is_empty = _is_empty(conn, metric, metric_id, source, start, end)
+    if is_empty:
+        # Where nobody polled for months, there is nothing to make partitions for.
+        following = _first(conn, metric, metric_id, source, tier, start)
+        end = last if following is None else max(end, min(last, _start(following, tier)))
+    return _Stretch(start, end, is_first, is_empty)
+
+
+def _polls(metric: Metric, source: str) -> str:
+    """What the coverage is made of: the condition takes the metric's number."""
+    if source == metric.tier:
+        return f"{SCHEMA}.snapshot_log AS p WHERE p.status = 'ok' AND p.metric_id = %(metric_id)s"
+    return f"{SCHEMA}.{quote(f'coverage_{source}')} AS p WHERE p.metric_id = %(metric_id)s"
+
+
+def _is_empty(
+    conn: psycopg.Connection[Any], metric: Metric, metric_id: int, source: str, start: datetime, end: datetime
+) -> bool:
+    values = {"metric_id": metric_id, "start": start, "end": end}
+    return (
+        conn.execute(
+            f"SELECT WHERE EXISTS (SELECT FROM {table(metric, source)} WHERE ts >= %(start)s AND ts < %(end)s) "
+            f"OR EXISTS (SELECT FROM {_polls(metric, source)} AND p.ts >= %(start)s AND p.ts < %(end)s)".encode(),
+            values,
+        ).rowcount
+        == 0
+    )
+
+
+def _first(
+    conn: psycopg.Connection[Any], metric: Metric, metric_id: int, source: str, tier: str, since: datetime | None
+) -> datetime | None:
+    """The time of the first row or poll from `since` on; without it, of those that are in no bucket of the tier yet.
+
+    A poll that saw nothing counts as well: the mean of what is seen later in its bucket is over all polls.
+    """
+    if (
+        since is None
+        and not conn.execute(
+            f"SELECT FROM {SCHEMA}.metric_state WHERE metric_id = %s AND snapshot_ts IS NOT NULL LIMIT 1".encode(),
+            (metric_id,),
+        ).rowcount
+    ):
+        return None
+    after = (
+        "%(since)s::timestamptz"
+        if since is not None
+        else f"(SELECT coalesce(max(c.ts) + interval '{TIER_SECONDS[tier]} s', '-infinity') "
+        f"FROM {SCHEMA}.{quote(f'coverage_{tier}')} AS c WHERE c.metric_id = %(metric_id)s)"
+    )
+    fresh = " WHERE f.ts >= %(since)s" if since is not None else ""
+    row = conn.execute(
+        f"SELECT least((SELECT min(f.ts) FROM {table(metric, source)} AS f{fresh}), "
+        f"(SELECT min(p.ts) FROM {_polls(metric, source)} AND p.ts >= {after}))".encode(),
+        {"metric_id": metric_id, "since": since},
+    ).fetchone()
+    return row[0] if row else None
 
 
 def _roll(

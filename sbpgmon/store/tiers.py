@@ -13,6 +13,7 @@ from sbpgmon.store.schema import SCHEMA
 
 EPOCH = "2000-01-01 00:00:00+00"
 GAUGE_PARTS = ("sum", "n", "min", "max")
+_POLLS = '"all polls"'  # not a name that a metric's column may have
 # Rows of these are few and are kept for long: the index that finds one series pays from the first day on. With `ts`,
 # which is three times as large: a month of fifty series out of a partition of three is then read in an eighth of the
 # time, and the planner knows it.
@@ -121,8 +122,8 @@ def roll_up_sql(
     if is_whole and metric.gauges and metric.missing == "zero":
         values = "".join(f", {_over_polls(metric, name)}" for name, _ in sums)
         grouped = (
-            f"SELECT b.*, c.polls FROM ({grouped}) AS b LEFT JOIN (\n"
-            f"SELECT ts, target_id, sum(polls) AS polls FROM {SCHEMA}.{quote(f'coverage_{tier}')}\n"
+            f"SELECT b.*, {_POLLS} FROM ({grouped}) AS b LEFT JOIN (\n"
+            f"SELECT ts, target_id, sum(polls) AS {_POLLS} FROM {SCHEMA}.{quote(f'coverage_{tier}')}\n"
             "WHERE metric_id = %(metric_id)s AND ts >= %(first)s AND ts < %(end)s GROUP BY 1, 2\n"
             ") AS c ON c.ts = b.ts AND c.target_id = b.target_id"
         )
@@ -154,10 +155,10 @@ def _over_polls(metric: Metric, name: str) -> str:
     for gauge in metric.gauges:
         n = quote(f"{gauge.name}_n")
         if name == f"{gauge.name}_n":
-            return f"coalesce(polls, {n})::integer"
+            return f"coalesce({_POLLS}, {n})::integer"
         if name in (f"{gauge.name}_min", f"{gauge.name}_max"):
             pick = "least" if name.endswith("_min") else "greatest"
-            return f"CASE WHEN {n} < polls THEN {pick}({quote(name)}, 0) ELSE {quote(name)} END"
+            return f"CASE WHEN {n} < {_POLLS} THEN {pick}({quote(name)}, 0) ELSE {quote(name)} END"
     return quote(name)
 
 

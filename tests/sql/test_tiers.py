@@ -363,3 +363,89 @@ def test_any_history_is_the_same_in_every_tier(lab: Lab, steps: list[tuple[str, 
                 ]
                 assert sums[0] == sums[1]
         each.store.close()
+
+
+def test_a_state_is_over_the_polls_before_it_was_first_seen_too(lab: Lab) -> None:
+    for number in range(500):
+        lab.write("work", [work("rare", 0, busy=20)] if number == 220 else [], 15 * number)
+    maintain(lab)
+    [row] = facts(lab, "work", "1h")
+    assert row["busy"] == pytest.approx(20 / 240)
+    assert lab.rows_of_coverage("work")["1h"][0] == (240, 239 * 15)
+    # Polls that saw nothing were made all the same.
+    assert sorted(lab.rows_of_coverage("work")["1m"])[0] == 0
+    hold_to_the_finest_coverage(lab)
+
+
+def hold_to_the_finest_coverage(lab: Lab) -> None:
+    coverage = lab.rows_of_coverage("work")
+    for tier in ("1m", "5m", "1h"):
+        for start, (polls, seconds) in coverage[tier].items():
+            below = [c for at_, c in coverage["raw"].items() if start <= at_ < start + TIER_SECONDS[tier]]
+            assert polls == sum(p for p, _ in below)
+            assert seconds == pytest.approx(sum(s for _, s in below))
+
+
+def test_a_counter_may_be_called_polls(cluster: Server, tmp_path: Path) -> None:
+    path = tmp_path / "work.sql"
+    path.write_text(WORK.replace("done   counter", "polls  counter"))
+    with scratch(cluster) as database:
+        lab = Lab(database, Catalog({"work": parse_metric([path])}, {}), tmp_path / "state")
+        init(lab.store, lab.catalog, [], retention_of=forever)
+        for number in range(40):
+            lab.write("work", [work("a", number)], 15 * number)
+        maintain(lab)
+        assert {row["polls"] for row in facts(lab, "work", "5m")} == {19}
+        lab.store.close()
+
+
+def test_nothing_is_made_for_a_year_without_a_poll(lab: Lab) -> None:
+    for number in range(50):
+        lab.write("work", [work("a", number)], 15 * number - 300 * 86400)
+    maintain(lab)
+    for number in range(500):
+        lab.write("work", [work("a", 50 + number)], 15 * number)
+    done = maintain(lab)
+    assert len([r for r in done.rolled if r.metric == "work"]) < 40
+    [partitions] = lab.store.raw.execute(
+        "SELECT count(*) FROM pg_inherits WHERE inhparent = 'monitoring.work_1m'::regclass"
+    )
+    assert partitions[0] < 8
+    hold_to_the_finest(lab)
+
+
+def test_what_a_replaced_metric_had_is_covered_once(lab: Lab, tmp_path: Path) -> None:
+    for number in range(120):
+        lab.write("work", [work("a", number)], 15 * number)
+    maintain(lab)
+    path = tmp_path / "work.sql"
+    path.write_text(WORK.replace("done   counter  bigint ", "done   counter  integer"))
+    lab.catalog.metrics["work"] = parse_metric([path])
+    init(lab.store, lab.catalog, [], retention_of=forever)
+    lab.writer.forget()
+    for number in range(120, 500):
+        lab.write("work", [work("a", number)], 15 * number)
+    maintain(lab)
+    assert lab.rows_of_coverage("work")["1h"][0][0] == 240
+    hold_to_the_finest_coverage(lab)
+
+
+def test_a_tier_that_the_file_left_out_gets_late_rows_too(lab: Lab, tmp_path: Path) -> None:
+    for number in range(300):
+        lab.write("work", [work("a", number)], 15 * number)
+    maintain(lab)
+    path = tmp_path / "work.sql"
+    path.write_text(WORK.replace("-- missing", "-- tiers: raw 5m 1h\n-- missing"))
+    lab.catalog.metrics["work"] = parse_metric([path])
+    init(lab.store, lab.catalog, [], retention_of=forever)
+    late = Lab(lab.database, lab.catalog, lab.folder / "late")
+    late.target = "late"
+    # Of the bucket of an hour that is not over yet, and of minutes that are.
+    for number in range(250, 270):
+        late.write("work", [work("z", 10 * number)], 15 * number)
+    for number in range(300, 500):
+        lab.write("work", [work("a", number)], 15 * number)
+    maintain(lab)
+    assert sum(r["done"] or 0 for r in facts(late, "work", "1h")) == 190
+    assert sum(r["done"] or 0 for r in facts(late, "work", "5m")) == 190
+    late.store.close()
