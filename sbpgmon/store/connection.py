@@ -56,6 +56,13 @@ class StoreConnection:
             self._conn.close()
             self._conn = None
 
+    def cancel(self) -> None:
+        """Ends the statement in hand, if there is one; for another thread."""
+        conn = self._conn
+        if conn is not None and not conn.closed:
+            with contextlib.suppress(psycopg.Error, OSError):
+                conn.cancel_safe(timeout=2.0)
+
     @contextlib.contextmanager
     def transaction(self, **settings: str) -> Iterator[psycopg.Connection[Any]]:
         """A transaction with limits that end with it: all of it is there, or nothing."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from sbpgmon.config import Settings
-from sbpgmon.errors import SbpgmonError
+from sbpgmon.errors import SbpgmonError, StoreError
 from sbpgmon.logs import LOGGER, Repeats
 from sbpgmon.store.maintenance import Maintained, Maintenance
 
 _TRY_SECONDS = 30.0  # whether the lease has run out
+_ONCE_SECONDS = 30.0  # a pass under cron: the next poll comes in a minute
 
 
 class Keeper:
@@ -40,28 +41,48 @@ class Keeper:
             self._pass = self._pool.submit(self._maintenance.run_if_due)
 
     def once(self) -> SbpgmonError | None:
-        """A pass in the foreground, when one is due; what went wrong is logged and returned."""
-        return self._log(self._maintenance.run_if_due)
+        """A pass in the foreground, when one is due; what went wrong is logged and returned.
+
+        What takes longer than the time between two polls goes on with the next one.
+        """
+        timer = threading.Timer(_ONCE_SECONDS, self._stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._log(self._maintenance.run_if_due)
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
-        """Ends after the step in hand."""
-        self._stopping.set()
+        """Ends the step in hand, which the next pass does again."""
+        self._stop()
         if self._pool is not None:
+            while self._pass is not None and not wait([self._pass], timeout=1.0).done:
+                self._stop()  # the first one may have come between two statements
             self._pool.shutdown(wait=True)
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        self._maintenance.cancel()
 
     def _log(self, result: Callable[[], Maintained | None]) -> SbpgmonError | None:
         try:
             done = result()
         except SbpgmonError as error:
+            if self._stopping.is_set() and type(error) is StoreError:
+                return None  # it was told to end
             self._repeats.error("", "maintenance", f"Maintenance of the store: {error}")
             return error
-        self._repeats.ok("", "maintenance")
         if done is None:
             return None
+        if done.failures:
+            self._repeats.error("", "maintenance", f"Maintenance of the store: {' '.join(map(str, done.failures))}")
+        else:
+            self._repeats.ok("", "maintenance")
         for name in done.dropped:
             LOGGER.info("store: the partition %s is past its retention, and was dropped", name)
         if done.waiting:
             LOGGER.info("store: %s is past its retention, and still being read", ", ".join(done.waiting))
         if rows := sum(rolled.rows for rolled in done.rolled):
             LOGGER.info("store: rolled up into %d rows in %.1f s", rows, done.seconds)
-        return None
+        return done.failures[0] if done.failures else None

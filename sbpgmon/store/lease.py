@@ -11,6 +11,9 @@ import psycopg
 from sbpgmon.errors import LeaseTakenError, SchemaGoneError
 from sbpgmon.store.schema import SCHEMA
 
+# No lease is that long: one that seems to be was given when the store's clock ran ahead.
+LONGEST_SECONDS = 7 * 86400.0
+
 
 def holder_of(identity: str) -> str:
     """The name of the agent that holds a state folder of this identity, now and after it was killed."""
@@ -28,15 +31,23 @@ def target_ids(conn: psycopg.Connection[Any], names: Sequence[str]) -> dict[str,
     return dict(rows.fetchall())
 
 
-def take(conn: psycopg.Connection[Any], ids: Sequence[int], holder: str, seconds: float) -> dict[int, str]:
+def take(
+    conn: psycopg.Connection[Any],
+    ids: Sequence[int],
+    holder: str,
+    seconds: float,
+    *,
+    longest_seconds: float = LONGEST_SECONDS,
+) -> dict[int, str]:
     """Takes or renews the leases of these targets; returns target -> holder of those that others hold."""
     conn.execute(
         f"INSERT INTO {SCHEMA}.lease (target_id, holder, expires_at) "
         f"SELECT i, %(holder)s, clock_timestamp() + make_interval(secs => %(seconds)s) "
         f"FROM unnest(%(ids)s::int[]) AS i ORDER BY i "
         f"ON CONFLICT (target_id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at "
-        f"WHERE {SCHEMA}.lease.holder = excluded.holder OR {SCHEMA}.lease.expires_at < clock_timestamp()".encode(),
-        {"ids": list(ids), "holder": holder, "seconds": seconds},
+        f"WHERE {SCHEMA}.lease.holder = excluded.holder OR {SCHEMA}.lease.expires_at < clock_timestamp() "
+        f"OR {SCHEMA}.lease.expires_at > clock_timestamp() + make_interval(secs => %(longest)s)".encode(),
+        {"ids": list(ids), "holder": holder, "seconds": seconds, "longest": longest_seconds},
     )
     rows = conn.execute(
         f"SELECT target_id, holder FROM {SCHEMA}.lease WHERE target_id = ANY(%s) AND holder <> %s".encode(),

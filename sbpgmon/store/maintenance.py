@@ -20,7 +20,7 @@ from sbpgmon.store import lease, retention
 from sbpgmon.store.connection import StoreConnection, translated
 from sbpgmon.store.partitions import make_ahead
 from sbpgmon.store.policy import stored_metrics
-from sbpgmon.store.rollup import Rolled, horizon, roll_up
+from sbpgmon.store.rollup import Rolled, RollUpError, horizon, roll_up
 from sbpgmon.store.schema import SCHEMA
 from sbpgmon.store.version import check
 
@@ -40,6 +40,7 @@ class Maintained:
     indexed: list[str] = field(default_factory=list)
     series: int = 0
     seconds: float = 0.0
+    failures: list[RollUpError] = field(default_factory=list)  # metrics that could not be rolled up
 
 
 class Maintenance:
@@ -56,13 +57,19 @@ class Maintenance:
         self._holder = f"{holder}:maintenance"
         self._is_stopping = is_stopping
 
+    def cancel(self) -> None:
+        """Ends the statement in hand, from another thread: a pass may wait for somebody else's transaction."""
+        self._store.cancel()
+
     def run_if_due(self) -> Maintained | None:
         """One pass, unless somebody has made one in the last five minutes. Raises what run() raises."""
         with self._closing():
             with self._store.transaction() as conn:
                 row = conn.execute(
-                    f"SELECT FROM {SCHEMA}.lease WHERE target_id = %s AND expires_at > clock_timestamp()".encode(),
-                    (_LEASE_ID,),
+                    f"SELECT FROM {SCHEMA}.lease WHERE target_id = %s AND expires_at > clock_timestamp() "
+                    # One that ends later was taken while the store's clock ran ahead.
+                    "AND expires_at < clock_timestamp() + make_interval(secs => %s)".encode(),
+                    (_LEASE_ID, 2 * EVERY_SECONDS),
                 ).fetchone()
             return self._run() if row is None else None
 
@@ -94,27 +101,41 @@ class Maintenance:
         self._look_at_clock(conn)
         with self._store.transaction() as ahead:
             make_ahead(ahead, datetime.now(UTC))
-        repaired = retention.repair(conn, retention.read_policy(conn, now))
         metrics = stored_metrics(conn)
+        # Before the roll-ups, which would pass over the rows; what was never rolled up is not old yet.
+        names = frozenset(metric.name for metric in metrics.values())
+        repaired = retention.repair(conn, retention.read_policy(conn, now, names), self._go_on)
+        failed = set()
         for metric_id, metric in metrics.items():
-            for tier in metric.tiers[1:]:
-                while self._go_on() and (rolled := roll_up(self._store, metric, metric_id, tier)) is not None:
-                    done.rolled.append(rolled)
-        policy = retention.read_policy(conn, now)
+            try:
+                for tier in metric.tiers[1:]:
+                    while self._go_on() and (rolled := roll_up(self._store, metric, metric_id, tier)) is not None:
+                        done.rolled.append(rolled)
+            except RollUpError as error:
+                # The others go on, and so does retention, but for what waits for this one.
+                done.failures.append(error)
+                failed.add(metric.name)
+        policy = retention.read_policy(conn, now, frozenset(failed))
         if not self._go_on():
+            self._give_up()
             return done
-        dropped = retention.drop_old(conn, policy)
-        if self._go_on():
-            done.indexed = retention.index_closed(conn, policy)
-            retention.drop_replaced(conn)
+        dropped = retention.drop_old(conn, policy, self._go_on)
+        retention.drop_replaced(conn)
         for metric in metrics.values():
             if any(name.startswith(f"{metric.name}_{metric.tiers[-1]}_p") for name in dropped.dropped):
                 done.series += retention.drop_series(conn, metric.name, bool(metric.counters))
-        done.dropped = repaired.dropped + dropped.dropped
+        done.dropped = dropped.dropped
         done.repaired = repaired.repaired
         done.waiting = repaired.waiting + dropped.waiting
         done.seconds = time.monotonic() - started
+        # Last, since it may wait for a long time.
+        done.indexed = retention.index_closed(conn, policy, self._go_on)
         return done
+
+    def _give_up(self) -> None:
+        """The next one need not wait for the lease's end: the work is not done."""
+        with self._store.transaction() as conn:
+            lease.release(conn, self._holder)
 
     def _go_on(self) -> bool:
         """Holds the lease on, and obeys who asked all agents to stop."""
@@ -123,7 +144,7 @@ class Maintenance:
         with self._store.transaction() as conn:
             check(conn)
             lease.refuse_stopped(conn)
-            return not lease.take(conn, [_LEASE_ID], self._holder, EVERY_SECONDS - 5)
+            return not lease.take(conn, [_LEASE_ID], self._holder, EVERY_SECONDS - 5, longest_seconds=2 * EVERY_SECONDS)
 
     def _look_at_clock(self, conn: psycopg.Connection[Any]) -> None:
         row = conn.execute(

@@ -161,6 +161,8 @@ def _new(there: list[Partition], parent: str, seconds: float, time: datetime) ->
             start = max(start, partition.end)
         elif partition.start > time:
             end = min(end, partition.start)
+    # Bounds that were read come in the session's time zone; names are by UTC, or two would be the same.
+    start, end = start.astimezone(UTC), end.astimezone(UTC)
     stamp = f"{start:%Y%m%d}" if start == period(start, 86400)[0] else f"{start:%Y%m%d%H%M}"
     return Partition(f"{parent}_p{stamp}", parent, start, end)
 

@@ -7,9 +7,9 @@ transaction of theirs is short. What was interrupted is found and finished by th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -23,6 +23,8 @@ from sbpgmon.store.partitions import LOG, LOG_TIER, Partition, attach, partition
 from sbpgmon.store.schema import SCHEMA
 
 WAIT_SECONDS = 90.0  # for the readers of a partition; the next pass goes on where this one stopped
+_REPAIR_SECONDS = 20.0
+_INDEX_SECONDS = 300.0  # for an index, which waits for every older transaction of the database
 _MIN_INDEXED_BYTES = 8 * 1024 * 1024  # below it a scan is as quick as an index
 _NAME = re.compile(r"(?P<metric>.+?)(?P<version>_v\d+)?_(?P<tier>raw|1m|5m|1h|1d)")
 
@@ -34,6 +36,7 @@ class Policy:
     now: datetime
     retention: Mapping[tuple[str, str], float | None]  # metric ('' for the fixed tables), tier
     watermarks: Mapping[tuple[str, str], datetime | None]
+    failed: frozenset[str] = frozenset()  # metrics whose rows could not be rolled up
 
     def cutoff(self, parent: str) -> datetime | None:
         """Rows before it may go; None: none may. Never above what the next tier has taken over."""
@@ -58,7 +61,10 @@ class Policy:
         """The watermark of the next coarser tier; '' where there is none to wait for."""
         tiers = [t for t in TIER_SECONDS if (metric, t) in self.watermarks]
         rest = tiers[tiers.index(tier) + 1 :] if tier in tiers else []
-        return self.watermarks[metric, rest[0]] if rest else ""
+        if not rest:
+            return ""
+        mark = self.watermarks[metric, rest[0]]
+        return datetime.min.replace(tzinfo=UTC) if mark is None and metric in self.failed else mark
 
     def _least(self, metric: str, tier: str, limits: list[str | datetime | None]) -> datetime | None:
         seconds = self.retention.get((metric, tier))
@@ -69,12 +75,12 @@ class Policy:
         return min([self.now - timedelta(seconds=seconds), *found])
 
 
-def read_policy(conn: psycopg.Connection[Any], now: datetime) -> Policy:
+def read_policy(conn: psycopg.Connection[Any], now: datetime, failed: frozenset[str] = frozenset()) -> Policy:
     rows = conn.execute(
         f"SELECT coalesce(m.name, ''), r.tier, r.retention_seconds, r.watermark FROM {SCHEMA}.rollup AS r "
         f"LEFT JOIN {SCHEMA}.metric AS m USING (metric_id)".encode()
     ).fetchall()
-    return Policy(now, {(m, t): s for m, t, s, _ in rows}, {(m, t): w for m, t, _, w in rows if m})
+    return Policy(now, {(m, t): s for m, t, s, _ in rows}, {(m, t): w for m, t, _, w in rows if m}, failed)
 
 
 @dataclass(slots=True)
@@ -86,21 +92,21 @@ class Retained:
     waiting: list[str] = field(default_factory=list)  # readers have held them for too long
 
 
-def repair(conn: psycopg.Connection[Any], policy: Policy) -> Retained:
-    """Finishes detaches that were interrupted; attaches what somebody detached, or drops it where it is old."""
+def repair(conn: psycopg.Connection[Any], policy: Policy, go_on: Callable[[], bool] = lambda: True) -> Retained:
+    """Attaches what somebody detached, or an interruption, where it is not old."""
     done = Retained()
     for partition in partitions(conn):
-        if partition.is_attached and not partition.is_pending:
+        if (partition.is_attached and not partition.is_pending) or _is_old(partition, policy):
             continue
-        if _is_old(partition, policy):
-            if not (_detach(conn, partition) and _drop(conn, partition, done)):
-                done.waiting.append(partition.name)
-                break
-            continue
+        if not go_on():
+            break
         try:
-            with conn.transaction():
+            # What is finished first waits for all older transactions, as a detach does.
+            with deadline(conn, _REPAIR_SECONDS), conn.transaction():
                 attach(conn, partition)
             done.repaired.append(partition.name)
+        except psycopg.errors.QueryCanceled:
+            done.waiting.append(partition.name)
         except psycopg.Error as error:
             LOGGER.error(
                 "store: the partition %s was detached, and cannot be attached again: %s. Its rows are kept, and not "
@@ -111,12 +117,14 @@ def repair(conn: psycopg.Connection[Any], policy: Policy) -> Retained:
     return done
 
 
-def drop_old(conn: psycopg.Connection[Any], policy: Policy) -> Retained:
-    """Drops the partitions whose rows are all too old."""
+def drop_old(conn: psycopg.Connection[Any], policy: Policy, go_on: Callable[[], bool] = lambda: True) -> Retained:
+    """Drops the partitions whose rows are all too old, and those of them whose detach was interrupted."""
     done = Retained()
     for partition in partitions(conn):
-        if not partition.is_attached or partition.is_pending or not _is_old(partition, policy):
+        if not _is_old(partition, policy):
             continue
+        if not go_on():
+            break
         # First told, then done: a total never looks for rows that are about to go.
         _note_gone(conn, partition)
         if not (_detach(conn, partition) and _drop(conn, partition, done)):
@@ -168,7 +176,10 @@ def _drop(conn: psycopg.Connection[Any], partition: Partition, done: Retained) -
 
 
 def drop_replaced(conn: psycopg.Connection[Any]) -> list[str]:
-    """Drops the tables and the view of a metric's old version once its last row is gone; returns the versions."""
+    """Drops the tables and the view of a metric's old version once its last row is gone; returns the versions.
+
+    What is being read stays until the next pass, and what somebody has built a view on until that has gone.
+    """
     views = conn.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'v' "
         r"AND relname ~ '_v\d+$'",
@@ -184,16 +195,21 @@ def drop_replaced(conn: psycopg.Connection[Any]) -> list[str]:
         ).fetchall()
         if not tables or any(has_facts and not _is_empty(conn, table) for table, has_facts in tables):
             continue
-        with conn.transaction():
-            conn.execute("SELECT set_config('lock_timeout', '2s', true)")
-            conn.execute(f"DROP VIEW {SCHEMA}.{quote(name)}".encode())
-            for table, _ in tables:
-                conn.execute(f"DROP TABLE {SCHEMA}.{quote(table)}".encode())
+        try:
+            with conn.transaction():
+                # Short: who comes to read it waits behind us.
+                conn.execute("SELECT set_config('lock_timeout', '50ms', true)")
+                conn.execute(f"DROP VIEW {SCHEMA}.{quote(name)}".encode())
+                for table, _ in tables:
+                    conn.execute(f"DROP TABLE {SCHEMA}.{quote(table)}".encode())
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DependentObjectsStillExist) as error:
+            LOGGER.debug("store: %s is empty, and stays: %s", name, explain(error))
+            continue
         gone.append(name)
     return gone
 
 
-def index_closed(conn: psycopg.Connection[Any], policy: Policy) -> list[str]:
+def index_closed(conn: psycopg.Connection[Any], policy: Policy, go_on: Callable[[], bool] = lambda: True) -> list[str]:
     """Gives partitions that are written no more the index that finds one series; returns their names.
 
     On a live one it would cost more WAL than the rows themselves. It is made CONCURRENTLY: nobody waits.
@@ -213,10 +229,16 @@ def index_closed(conn: psycopg.Connection[Any], policy: Policy) -> list[str]:
         ).fetchone()
         if row is None or row[0] < _MIN_INDEXED_BYTES or row[1]:
             continue
-        if row[2] is not None:  # left by an interruption
-            conn.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {row[2]}".encode())
-        with deadline(conn, 10 * WAIT_SECONDS):
-            conn.execute(f"CREATE INDEX CONCURRENTLY ON {partition.table} (series_id)".encode())
+        if not go_on():
+            break
+        try:
+            with deadline(conn, _INDEX_SECONDS):
+                if row[2] is not None:  # left by an interruption
+                    conn.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {row[2]}".encode())
+                conn.execute(f"CREATE INDEX CONCURRENTLY ON {partition.table} (series_id)".encode())
+        except psycopg.errors.QueryCanceled:
+            LOGGER.debug("store: %s gets its index later: a transaction has been open for too long", partition.name)
+            break
         done.append(partition.name)
     return done
 

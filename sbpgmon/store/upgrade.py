@@ -65,10 +65,9 @@ def init(
             _migrate(connection)
             conn.execute(_VERSION_COMMENT.encode())
             done.append(f"fixed part: revision {REVISION}")
-        conn.execute(
-            f"UPDATE {SCHEMA}.control SET stop_requested_at = NULL, stop_reason = NULL "
-            "WHERE stop_requested_at IS NOT NULL".encode()
-        )
+        # Only where there is something to do: who makes partitions locks this table after others, we before them.
+        if conn.execute(f"SELECT FROM {SCHEMA}.control WHERE stop_requested_at IS NOT NULL".encode()).rowcount:
+            conn.execute(f"UPDATE {SCHEMA}.control SET stop_requested_at = NULL, stop_reason = NULL".encode())
         if is_new:
             revoke_default_privileges(conn)
         done += sync(conn, catalog, readers, [] if problems is None else problems, retention_of)
@@ -124,7 +123,7 @@ def _transaction(store: StoreConnection) -> Iterator[tuple[sqlalchemy.Connection
         conn = connection.connection.driver_connection
         assert isinstance(conn, psycopg.Connection)
         conn.execute("SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '10s'")
-        conn.execute("SET LOCAL search_path = pg_catalog")
+        conn.execute("SET LOCAL search_path = pg_catalog; SET LOCAL TimeZone = 'UTC'")
         try:
             yield connection, conn
         except sqlalchemy.exc.DBAPIError as error:

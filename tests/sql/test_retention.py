@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from sbpgmon.catalog.metrics import parse_metric
+from sbpgmon.errors import SbpgmonError
 from sbpgmon.store import retention
+from sbpgmon.store.connection import StoreConnection
 from sbpgmon.store.maintenance import Maintenance
-from sbpgmon.store.partitions import Partition, partitions
+from sbpgmon.store.partitions import Partition, _new, partitions
 from sbpgmon.store.upgrade import init
 from tests.conftest import Server
 from tests.sql.lab import Lab, at, scratch
@@ -277,3 +280,102 @@ def test_old_tables_of_a_metric_go_with_their_last_row(lab: Lab, tmp_path: Path)
     maintain(lab)
     assert not {name for name in tables(lab) if name.startswith("work_v1")}
     assert len(facts(lab, "work", "1h")) > 30
+
+
+def test_a_clock_that_ran_ahead_for_a_minute_does_not_stop_maintenance(lab: Lab) -> None:
+    fill(lab, 0, 1)
+    assert Maintenance(lab.database.dsn(), "one").run_if_due() is not None
+    lab.store.raw.execute("UPDATE monitoring.lease SET expires_at = now() + interval '1 year'")
+    assert Maintenance(lab.database.dsn(), "two").run_if_due() is not None
+    assert Maintenance(lab.database.dsn(), "one").run_if_due() is None
+
+
+def test_old_tables_that_somebody_uses_stay_and_stop_nothing(lab: Lab, tmp_path: Path) -> None:
+    fill(lab, -100, -99)
+    path = tmp_path / "work.sql"
+    path.write_text(WORK.replace("done   counter  bigint ", "done   counter  integer"))
+    lab.catalog.metrics["work"] = parse_metric([path])
+    init(lab.store, lab.catalog, [], retention_of=short)
+    lab.writer.forget()
+    lab.store.raw.execute("CREATE VIEW public.mine AS SELECT * FROM monitoring.work_v1")
+    for hour in range(-99, -40):
+        lab.write("work", [work("a", 1000 + hour)], hour * HOUR)
+    maintain(lab)
+    lab.store.raw.execute("DROP VIEW public.mine")
+    with psycopg.connect(lab.database.dsn()) as reader:
+        reader.execute("SELECT count(*) FROM monitoring.work_v1")
+        maintain(lab)
+    assert {name for name in tables(lab) if name.startswith("work_v1")}
+    maintain(lab)
+    assert not {name for name in tables(lab) if name.startswith("work_v1")}
+
+
+def test_a_metric_that_cannot_be_rolled_up_stops_no_other_and_keeps_its_rows(lab: Lab) -> None:
+    for number in range(6):
+        # Their sum is too much for a bigint.
+        lab.write("work", [("a", 9 * 10**18 if number % 2 else 1, 0.0, 0, 1, "x")], 600 * number)
+    for minute in range(1200):
+        lab.write("slow", [("x", minute)], 60 * minute)
+    done = maintain(lab)
+    assert "work cannot be rolled up into 1h" in str(done.failures[0])
+    assert len(facts(lab, "work", "5m")) == 6
+    assert len(facts(lab, "slow", "1h")) == 19
+    assert facts(lab, "slow", "1m")[0]["at"] > 10 * HOUR
+
+
+def test_a_pass_that_waits_for_somebody_ends_when_it_is_told(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_MIN_INDEXED_BYTES", 1)
+    fill(lab, 0, 5)
+    stopping = threading.Event()
+    maintenance = Maintenance(lab.database.dsn(), "lab", is_stopping=stopping.is_set)
+    with psycopg.connect(lab.database.dsn()) as reader, lab.database.connect() as watch:
+        # Of another table: an index waits for it all the same.
+        reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        reader.execute("SELECT count(*) FROM pg_class")
+        thread = threading.Thread(target=maintenance.run)
+        thread.start()
+        waiting = "SELECT FROM pg_locks WHERE NOT granted AND locktype = 'virtualxid'"
+        until = time.monotonic() + 30
+        while not watch.execute(waiting).rowcount and time.monotonic() < until:
+            time.sleep(0.1)
+        stopping.set()
+        maintenance.cancel()
+        thread.join(timeout=5)
+        assert not thread.is_alive()
+    lab.store.raw.execute("DELETE FROM monitoring.lease")
+    assert maintain(lab).indexed
+    assert lab.store.raw.execute("SELECT FROM pg_index WHERE NOT indisvalid").rowcount == 0
+
+
+def test_init_waits_for_who_makes_partitions(lab: Lab) -> None:
+    failed: list[Exception] = []
+
+    def run() -> None:
+        store = StoreConnection(lab.database.dsn())
+        try:
+            init(store, lab.catalog, [], retention_of=lambda _: AGES | {"1d": 100.0 * 24 * HOUR})
+        except SbpgmonError as error:
+            failed.append(error)
+        store.close()
+
+    with psycopg.connect(lab.database.dsn()) as roll_up:
+        roll_up.execute("LOCK TABLE monitoring.rollup IN EXCLUSIVE MODE")
+        thread = threading.Thread(target=run)
+        thread.start()
+        with lab.database.connect() as watch:
+            until = time.monotonic() + 30
+            while not watch.execute("SELECT FROM pg_locks WHERE NOT granted").rowcount and time.monotonic() < until:
+                time.sleep(0.1)
+        roll_up.execute("SET LOCAL lock_timeout = '5s'")
+        roll_up.execute("LOCK TABLE monitoring.control IN SHARE ROW EXCLUSIVE MODE")
+    thread.join()
+    assert not failed
+
+
+def test_partitions_are_named_by_utc() -> None:
+    # As they are read in a session of New York.
+    zone = timezone(timedelta(hours=-5))
+    days = [datetime(2026, 11, day, tzinfo=UTC).astimezone(zone) for day in (22, 23, 24)]
+    there = [Partition(f"x_p202611{22 + i}", "x", *pair) for i, pair in enumerate(itertools.pairwise(days))]
+    new = _new(there, "x", 360 * 86400.0, datetime(2026, 11, 24, 12, tzinfo=UTC))
+    assert (new.name, new.start) == ("x_p20261124", datetime(2026, 11, 24, tzinfo=UTC))
