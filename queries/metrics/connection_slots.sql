@@ -1,6 +1,7 @@
 -- Client connections against the slots that ordinary roles may use.
 --
 -- interval: 15s
+-- tiers: raw 5m 1h
 -- scope: instance
 -- requires: pg_monitor
 -- columns:

@@ -3,6 +3,7 @@
 -- A target that cannot be asked leaves no row here but a failed snapshot: the view `up` shows both.
 --
 -- interval: 15s
+-- tiers: raw 5m 1h
 -- scope: instance
 -- columns:
 --   up                       gauge  smallint     1: the server answered
