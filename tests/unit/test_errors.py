@@ -15,7 +15,12 @@ import sbpgmon
 from sbpgmon.errors import ConfigError, SbpgmonError, exit_codes
 
 # On purpose: a broken SQL file is bad input; what is caught before it reaches the user has no code of its own.
-SHARED = {"QueryFileError": "ConfigError", "RejectedError": "SbpgmonError", "StoreReadOnlyError": "StoreRefusedError"}
+SHARED = {
+    "QueryFileError": "ConfigError",
+    "RejectedError": "SbpgmonError",
+    "RollUpError": "StoreError",
+    "StoreReadOnlyError": "StoreRefusedError",
+}
 
 
 def tree(kind: type[SbpgmonError]) -> list[type[SbpgmonError]]:
