@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ from sbpgmon.sources.deadline import deadline
 OLDEST_MAJOR = 14
 APPLICATION_NAME = "sbpgmon"
 LOCK_TIMEOUT_SECONDS = 0.5
+# The driver reads times in this form alone, whatever the server's setting. libpq sends it as it does client_encoding,
+# which poolers know and keep for each of their clients.
+os.environ["PGDATESTYLE"] = "ISO, MDY"
 
 
 def parse_dsn(dsn: str, where: str) -> dict[str, Any]:

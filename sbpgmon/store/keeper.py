@@ -45,13 +45,16 @@ class Keeper:
 
         What takes longer than the time between two polls goes on with the next one.
         """
-        timer = threading.Timer(_ONCE_SECONDS, self._stop)
-        timer.daemon = True
-        timer.start()
+        # First it is asked to end after the step in hand, then that one is ended.
+        timers = [threading.Timer(_ONCE_SECONDS, self._stopping.set), threading.Timer(1.5 * _ONCE_SECONDS, self._stop)]
+        for timer in timers:
+            timer.daemon = True
+            timer.start()
         try:
             return self._log(self._maintenance.run_if_due)
         finally:
-            timer.cancel()
+            for timer in timers:
+                timer.cancel()
 
     def close(self) -> None:
         """Ends the step in hand, which the next pass does again."""

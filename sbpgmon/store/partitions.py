@@ -85,7 +85,10 @@ CROSS JOIN LATERAL (SELECT pg_catalog.obj_description(c.oid, 'pg_class') AS text
 JOIN pg_catalog.pg_class AS p ON p.oid = i.inhparent OR i.inhparent IS NULL AND p.relnamespace = c.relnamespace
   AND p.relkind = 'p' AND p.relname = substring(d.text FROM '^Partition of (\S+) ')
 CROSS JOIN LATERAL (SELECT CASE
-  WHEN i.inhparent IS NULL THEN regexp_match(d.text, '^Partition of \S+ from (.+) to (.+)$')
+  WHEN i.inhparent IS NULL THEN coalesce(regexp_match(d.text, '^Partition of \S+ from (.+) to (.+)$'), (
+    -- Those of the first release were a day long.
+    SELECT ARRAY[m.day[1] || ' 00:00+00', to_char(m.day[1]::date + 1, 'YYYY-MM-DD') || ' 00:00+00']
+    FROM regexp_match(d.text, '^Partition of \S+ from (\d{{4}}-\d\d-\d\d)$') AS m (day) WHERE m.day IS NOT NULL))
   ELSE regexp_match(pg_catalog.pg_get_expr(c.relpartbound, c.oid), $$FROM \('(.+)'\) TO \('(.+)'\)$$) END AS bounds
 ) AS x
 WHERE c.relnamespace = '{SCHEMA}'::regnamespace AND c.relkind = 'r' AND x.bounds IS NOT NULL
@@ -179,12 +182,17 @@ def attach(conn: psycopg.Connection[Any], partition: Partition) -> None:
 
 def partition_sql(partition: Partition) -> list[str]:
     """Statements that make one partition. Its comment holds its bounds, for when it is detached."""
-    bounds = f"from {partition.start.isoformat()} to {partition.end.isoformat()}"
     return [
         f"CREATE TABLE {partition.table} (LIKE {SCHEMA}.{quote(partition.parent)} INCLUDING STORAGE)",
         _attach_sql(partition),
-        f"COMMENT ON TABLE {partition.table} IS {literal(f'Partition of {partition.parent} {bounds}')}",
+        comment_sql(partition),
     ]
+
+
+def comment_sql(partition: Partition) -> str:
+    """The statement that says on a partition whose it is, and its bounds."""
+    bounds = f"from {partition.start.isoformat()} to {partition.end.isoformat()}"
+    return f"COMMENT ON TABLE {partition.table} IS {literal(f'Partition of {partition.parent} {bounds}')}"
 
 
 def _attach_sql(partition: Partition) -> str:

@@ -17,7 +17,8 @@ from sbpgmon.sources.session import explain
 from sbpgmon.store import ddl, tiers
 from sbpgmon.store import views as views_
 from sbpgmon.store.functions import keep_functions
-from sbpgmon.store.partitions import make_ahead
+from sbpgmon.store.partitions import comment_sql, make_ahead
+from sbpgmon.store.partitions import partitions as stored_partitions
 from sbpgmon.store.policy import RetentionOf, keep_policy, stored_metrics
 from sbpgmon.store.preflight import revoke_default_privileges
 from sbpgmon.store.rollup import finish
@@ -176,6 +177,9 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
             finish(conn, before, metric_id)
         partitions = [name for t in there for name in _partitions(conn, f"{metric.name}_{t}")]
         _run(conn, ddl.retire_metric(metric, old, there, version, partitions))
+        # Else one that is detached would be taken for the new table's.
+        retired_tables = [f"{metric.name}_v{version}_{t}" for t in there]
+        _run(conn, [comment_sql(partition) for partition in stored_partitions(conn, retired_tables)])
         conn.execute(f"DELETE FROM {SCHEMA}.rollup WHERE metric_id = %s".encode(), (metric_id,))
         conn.execute(f"DELETE FROM {SCHEMA}.late_bucket WHERE metric_id = %s".encode(), (metric_id,))
         _run(conn, [*ddl.create_metric(metric), *tiers.create_tiers(metric)])

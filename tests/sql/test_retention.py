@@ -379,3 +379,47 @@ def test_partitions_are_named_by_utc() -> None:
     there = [Partition(f"x_p202611{22 + i}", "x", *pair) for i, pair in enumerate(itertools.pairwise(days))]
     new = _new(there, "x", 360 * 86400.0, datetime(2026, 11, 24, 12, tzinfo=UTC))
     assert (new.name, new.start) == ("x_p20261124", datetime(2026, 11, 24, tzinfo=UTC))
+
+
+def test_a_partition_of_the_first_release_that_somebody_detached_comes_back(lab: Lab) -> None:
+    """Its comment has no upper bound: it was a day long."""
+    ages = dict.fromkeys(AGES, 3 * 86400.0)
+    init(lab.store, lab.catalog, [], retention_of=lambda _: ages)
+    fill(lab, 24, 26)
+    [first] = [p for p in attached(lab, "work_raw") if p.start <= at(24 * HOUR) < p.end]
+    assert (first.end - first.start).days == 1
+    comment = f"COMMENT ON TABLE {first.table} IS 'Partition of work_raw from {first.start:%Y-%m-%d}'"
+    lab.store.raw.execute(comment.encode())
+    lab.store.raw.execute(f"ALTER TABLE monitoring.work_raw DETACH PARTITION {first.table}".encode())
+    lab.store.raw.execute("SET TimeZone = 'America/New_York'")
+    assert [p for p in partitions(lab.store.raw, ["work_raw"]) if not p.is_attached] == [
+        Partition(first.name, "work_raw", first.start, first.end, is_attached=False)
+    ]
+    fill(lab, 26, 27)
+    assert len(facts(lab, "work", "raw")) == 18
+
+
+def test_a_detached_partition_of_replaced_tables_is_not_taken_for_the_new_ones(lab: Lab, tmp_path: Path) -> None:
+    fill(lab, 0, 1)
+    path = tmp_path / "work.sql"
+    path.write_text(WORK.replace("done   counter  bigint ", "done   counter  integer"))
+    lab.catalog.metrics["work"] = parse_metric([path])
+    init(lab.store, lab.catalog, [], retention_of=short)
+    lab.writer.forget()
+    [old] = [p for p in attached(lab, "work_v1_raw") if p.start <= at(0) < p.end]
+    lab.store.raw.execute(f"ALTER TABLE monitoring.work_v1_raw DETACH PARTITION {old.table}".encode())
+    fill(lab, 1, 1.5)
+    maintain(lab)
+    assert old in attached(lab, "work_v1_raw")
+
+
+def test_a_server_that_writes_times_another_way(cluster: Server, tmp_path: Path) -> None:
+    with scratch(cluster) as database:
+        with database.connect() as connection:
+            connection.execute(f"ALTER DATABASE {database.name} SET datestyle = 'German'".encode())
+        lab = Lab(database, catalog_in(tmp_path / "queries"), tmp_path / "state")
+        init(lab.store, lab.catalog, [], retention_of=short)
+        fill(lab, 0, 10)
+        assert maintain(lab).dropped
+        assert facts(lab, "work", "1h")
+        lab.store.close()
