@@ -13,7 +13,7 @@ from sbpgmon.logs import LOGGER, Repeats
 from sbpgmon.store.maintenance import Maintained, Maintenance
 
 _TRY_SECONDS = 30.0  # whether the lease has run out
-_ONCE_SECONDS = 30.0  # a pass under cron: the next poll comes in a minute
+_ONCE_SECONDS = 20.0  # a pass under cron: the next poll comes in a minute, and a rollback waits for half of one
 
 
 class Keeper:
