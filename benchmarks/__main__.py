@@ -6,21 +6,17 @@ Ends with 0 also when a goal is missed: the figures depend on the machine. Ends 
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import accounting, report
+from benchmarks import accounting, program, report
 from benchmarks.figures import figures
 from benchmarks.memory import Memory, measure_memory
 from benchmarks.servers import servers
 from benchmarks.snapshots import SHARE, measure_snapshots
-from sbpgmon.errors import SbpgmonError
 
 _RESULTS = Path(__file__).parent / "results.json"
 _QUICK = {"statements": 500, "snapshots": 5, "targets": 3, "polls": 5, "limit": 30.0}
@@ -35,11 +31,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--polls", type=int, default=100, help="polls of each target by the daemon (default 100)")
     parser.add_argument("--limit", type=float, default=900.0, help="seconds that the daemon has for them (900)")
     parser.add_argument("--output", type=Path, help="where the results go (default benchmarks/results.json)")
-    arguments = parser.parse_args()
-    if arguments.quick:
-        parser.set_defaults(**_QUICK)
-        arguments = parser.parse_args()
-    return arguments
+    return program.parse(parser, _QUICK)
 
 
 def _measure(arguments: argparse.Namespace, console: Console) -> None:
@@ -75,28 +67,16 @@ def _measure(arguments: argparse.Namespace, console: Console) -> None:
         console.print(f"Written to {output}.")
 
 
-def terminate(_signal: int, _frame: FrameType | None) -> None:
-    """A handler of SIGTERM that ends as Ctrl-C does."""
-    raise KeyboardInterrupt
-
-
 def main() -> int:
     """The program; returns its exit code."""
     arguments = _arguments()
     console = Console(width=max(Console().width, 110))
-    signal.signal(signal.SIGTERM, terminate)
-    # Whoever has the agent configured here means another one.
-    for name in [name for name in os.environ if name.startswith(("SBPGMON_", "PG"))]:
-        del os.environ[name]
-    try:
+
+    def measure() -> None:
         accounting.require_proc()
         _measure(arguments, console)
-    except (SbpgmonError, accounting.CannotMeasureError, RuntimeError) as error:
-        print(f"The benchmark cannot run: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+
+    return program.run(measure)
 
 
 if __name__ == "__main__":

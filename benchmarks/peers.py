@@ -11,8 +11,6 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,8 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from benchmarks import accounting, report
-from benchmarks.__main__ import terminate
+from benchmarks import accounting, program, report
 from benchmarks.peers_cost import Cost
 from benchmarks.peers_debian import FOLDER, PACKAGES, programs
 from benchmarks.peers_powa import COALESCE
@@ -30,7 +27,6 @@ from benchmarks.peers_rounds import OURS, WARM_UP, Peers, Result, measure_peers
 from benchmarks.servers import servers
 from benchmarks.snapshots import SHARE
 from benchmarks.storage import SNAPSHOTS_A_DAY
-from sbpgmon.errors import SbpgmonError
 
 _RESULTS = Path(__file__).parent / "peers.json"
 _QUICK = {"statements": 500, "rounds": 5}
@@ -53,11 +49,7 @@ def _arguments() -> argparse.Namespace:
         "--rounds", type=int, default=COALESCE, help=f"snapshots of each (default {COALESCE}, some five minutes)"
     )
     parser.add_argument("--output", type=Path, help="where the results go (default benchmarks/peers.json)")
-    arguments = parser.parse_args()
-    if arguments.quick:
-        parser.set_defaults(**_QUICK)
-        arguments = parser.parse_args()
-    return arguments
+    return program.parse(parser, _QUICK)
 
 
 def _measure(arguments: argparse.Namespace, console: Console) -> None:
@@ -200,19 +192,13 @@ def main() -> int:
     """The program; returns its exit code."""
     arguments = _arguments()
     console = Console(width=max(Console().width, 120))
-    signal.signal(signal.SIGTERM, terminate)
-    for name in [name for name in os.environ if name.startswith(("SBPGMON_", "PG"))]:
-        del os.environ[name]
-    try:
+
+    def measure() -> None:
         accounting.require_proc()
         console.print(f"What is not there yet is fetched from Debian into {FOLDER}; nothing is installed.")
         _measure(arguments, console)
-    except (SbpgmonError, accounting.CannotMeasureError, RuntimeError) as error:
-        print(f"The benchmark cannot run: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+
+    return program.run(measure)
 
 
 if __name__ == "__main__":

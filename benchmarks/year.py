@@ -11,9 +11,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import os
 import random
-import signal
 import sys
 import tempfile
 import time
@@ -25,13 +23,12 @@ from typing import Any
 import psycopg
 from rich.console import Console
 
-from benchmarks import droplocks, partition_work, questions, report, rolling
+from benchmarks import droplocks, partition_work, program, questions, report, rolling
 from benchmarks.figures import MB, Figure
 from benchmarks.fill import add_arguments, fill, shape_of
 from benchmarks.filling import CannotFillError, Filled
 from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.demo.server import Cluster
-from sbpgmon.errors import SbpgmonError
 from sbpgmon.model import TIER_SECONDS
 from sbpgmon.store.connection import StoreConnection
 from sbpgmon.store.maintenance import Maintained, Maintenance
@@ -61,11 +58,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=20, help="times each question is asked (default 20)")
     parser.add_argument("--hold", type=float, default=60.0, help="seconds of the query on the parents (default 60)")
     parser.add_argument("--output", type=Path, help="where the results go (default benchmarks/year.json)")
-    arguments = parser.parse_args()
-    if arguments.quick:
-        parser.set_defaults(**_QUICK)
-        arguments = parser.parse_args()
-    return arguments
+    return program.parse(parser, _QUICK)
 
 
 @contextlib.contextmanager
@@ -185,25 +178,11 @@ def _drop(conn: psycopg.Connection[Any]) -> Iterator[Figure]:
     yield Figure("DROP SCHEMA of this store, committed", "ms", (time.perf_counter() - began) * 1e3)
 
 
-def _terminate(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> int:
     """The program; returns its exit code."""
     arguments = _arguments()
     console = Console(width=max(Console().width, 130))
-    signal.signal(signal.SIGTERM, _terminate)
-    for name in [name for name in os.environ if name.startswith(("SBPGMON_", "PG"))]:
-        del os.environ[name]
-    try:
-        _measure(arguments, console)
-    except (SbpgmonError, CannotFillError, psycopg.Error, RuntimeError) as error:
-        print(f"The benchmark cannot run: {str(error).strip()}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return program.run(lambda: _measure(arguments, console), (CannotFillError, psycopg.Error))
 
 
 if __name__ == "__main__":
