@@ -117,7 +117,7 @@ def ensure_partitions(conn: psycopg.Connection[Any], parents: Parents, times: It
         there = partitions(conn, parents)
         made = []
         for parent, time in _is_missing(there, parents, times):
-            if any(p.parent == parent and p.is_attached and p.start <= time < p.end for p in there):
+            if not _is_missing(there, {parent: parents[parent]}, [time]):
                 continue  # the one before was made for this as well
             partition = next((p for p in there if p.parent == parent and p.start <= time < p.end), None)
             if partition is not None:

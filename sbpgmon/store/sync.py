@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
-from psycopg import errors as pg
 
 from sbpgmon.catalog.catalog import Catalog
-from sbpgmon.errors import QueryFileError, StoreRefusedError
+from sbpgmon.errors import QueryFileError
 from sbpgmon.model import TIER_SECONDS, Metric, View
-from sbpgmon.sources.session import explain
 from sbpgmon.store import ddl, tiers
 from sbpgmon.store import views as views_
 from sbpgmon.store.functions import keep_functions
@@ -23,6 +21,7 @@ from sbpgmon.store.policy import RetentionOf, keep_policy, stored_metrics
 from sbpgmon.store.preflight import revoke_default_privileges
 from sbpgmon.store.rollup import finish
 from sbpgmon.store.schema import SCHEMA
+from sbpgmon.store.sync_views import by_need, resting_on, run, sync_metric_views, sync_view
 
 
 def out_of_date(conn: psycopg.Connection[Any], catalog: Catalog) -> tuple[list[Metric], list[View]]:
@@ -103,12 +102,12 @@ def sync(
     done = [_sync_metric(conn, metric) for metric in metrics]
     changed = {m.name for m in metrics} | {v.name for v in views}
     # A view over something that changed is made again as well.
-    changed |= set(_resting_on(catalog, changed))
-    _sync_metric_views(conn, catalog, metrics)
+    changed |= set(resting_on(catalog, changed))
+    sync_metric_views(conn, catalog, metrics)
     for name in by_need(catalog):
         if name not in changed:
             continue
-        if problem := _sync_view(conn, catalog, catalog.views[name]):
+        if problem := sync_view(conn, catalog, catalog.views[name]):
             problems.append(problem)
         else:
             done.append(f"view {name}")
@@ -149,7 +148,7 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
         (metric.name,),
     ).fetchone()
     if row is None:
-        _run(conn, [*ddl.create_metric(metric), *tiers.create_tiers(metric), views_.insert_metric(metric)])
+        run(conn, [*ddl.create_metric(metric), *tiers.create_tiers(metric), views_.insert_metric(metric)])
         return f"metric {metric.name}"
     metric_id, old, tier, version = row
     there = _tiers(conn, metric.name)
@@ -160,8 +159,8 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
     if kept and has_same_keys and has_same_tables and tier == metric.tier:
         added = tuple(c for c in metric.columns if c.name not in {o["name"] for o in old})
         for missing in [t for t in metric.tiers if metric.facts and t not in there]:
-            _run(conn, tiers.create_tier(metric, missing))
-        _run(conn, tiers.add_columns(metric, added, [t for t in metric.tiers[1:] if t in there]))
+            run(conn, tiers.create_tier(metric, missing))
+        run(conn, tiers.add_columns(metric, added, [t for t in metric.tiers[1:] if t in there]))
         if added:
             # Rows from before have no value for it, which is not 0.
             lacks = json.dumps({c.name: "infinity" for c in added})
@@ -176,13 +175,13 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
         if there and (before := stored_metrics(conn).get(metric_id)) is not None:
             finish(conn, before, metric_id)
         partitions = [name for t in there for name in _partitions(conn, f"{metric.name}_{t}")]
-        _run(conn, ddl.retire_metric(metric, old, there, version, partitions))
+        run(conn, ddl.retire_metric(metric, old, there, version, partitions))
         # Else one that is detached would be taken for the new table's.
         retired_tables = [f"{metric.name}_v{version}_{t}" for t in there]
-        _run(conn, [comment_sql(partition) for partition in stored_partitions(conn, retired_tables)])
+        run(conn, [comment_sql(partition) for partition in stored_partitions(conn, retired_tables)])
         conn.execute(f"DELETE FROM {SCHEMA}.rollup WHERE metric_id = %s".encode(), (metric_id,))
         conn.execute(f"DELETE FROM {SCHEMA}.late_bucket WHERE metric_id = %s".encode(), (metric_id,))
-        _run(conn, [*ddl.create_metric(metric), *tiers.create_tiers(metric)])
+        run(conn, [*ddl.create_metric(metric), *tiers.create_tiers(metric)])
         # Numbers of series are never used twice: texts hang on them.
         series = ddl.names_of(metric).series
         retired = f"{SCHEMA}.{ddl.quote(f'{metric.name}_v{version}_series')}"
@@ -237,92 +236,6 @@ def _partitions(conn: psycopg.Connection[Any], parent: str) -> list[str]:
     return [name for (name,) in rows]
 
 
-def _sync_metric_views(conn: psycopg.Connection[Any], catalog: Catalog, metrics: Sequence[Metric]) -> None:
-    lacking = _lacking(conn)
-    try:
-        with conn.transaction():
-            for metric in metrics:
-                # New columns come last: then the view can be replaced under whatever stands on it.
-                order = _view_columns(conn, metric.name)
-                _run(conn, views_.metric_view(metric, "CREATE OR REPLACE", lacking.get(metric.name, ()), order))
-    except pg.InvalidTableDefinition:
-        # A column went: PostgreSQL wants the view dropped first, and what stands on it before it.
-        names = {metric.name for metric in metrics}
-        for name in [*_resting_on(catalog, names), *names]:
-            try:
-                conn.execute(f"DROP VIEW IF EXISTS {SCHEMA}.{ddl.quote(name)}".encode())
-            except pg.DependentObjectsStillExist as error:
-                raise StoreRefusedError(
-                    f"The view {SCHEMA}.{name} has to change its columns, but {error.diag.message_detail}.",
-                    "Drop that object, run `sbpgmon init` again, then create it anew.",
-                ) from None
-        for metric in metrics:
-            _run(conn, views_.metric_view(metric, "CREATE", lacking.get(metric.name, ())))
-
-
-def _lacking(conn: psycopg.Connection[Any]) -> dict[str, list[str]]:
-    """Metric -> columns that some target lacks, or lacked before they were added to the metric."""
-    rows = conn.execute(
-        f"SELECT m.name, array_agg(DISTINCT l.name) FROM {SCHEMA}.metric AS m JOIN {SCHEMA}.metric_state AS s "
-        "USING (metric_id) CROSS JOIN jsonb_object_keys(s.lacks) AS l (name) GROUP BY 1".encode()
-    )
-    return dict(rows.fetchall())
-
-
-def _view_columns(conn: psycopg.Connection[Any], view: str) -> list[str]:
-    """The view's columns in their order; none when there is no such view."""
-    rows = conn.execute(
-        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 ORDER BY attnum",
-        (f"{SCHEMA}.{ddl.quote(view)}",),
-    )
-    return [name for (name,) in rows]
-
-
-def _resting_on(catalog: Catalog, names: Set[str]) -> list[str]:
-    """The derived views that stand on these, each before those that it needs."""
-    found: list[str] = []
-    for name in by_need(catalog):
-        if (names | set(found)) & set(catalog.views[name].needs):
-            found.append(name)
-    return found[::-1]
-
-
-def _sync_view(conn: psycopg.Connection[Any], catalog: Catalog, view: View) -> QueryFileError | None:
-    """Makes a derived view; when the store refuses, the one from before stays, and what is wrong is returned."""
-    try:
-        with conn.transaction():
-            try:
-                with conn.transaction():
-                    _run(conn, views_.derived_view(view, "CREATE OR REPLACE"))
-            except pg.InvalidTableDefinition:
-                # A column went or changed its place: PostgreSQL wants the view dropped first. Those that stand on
-                # it are made again after it.
-                for name in [*_resting_on(catalog, {view.name}), view.name]:
-                    conn.execute(f"DROP VIEW IF EXISTS {SCHEMA}.{ddl.quote(name)}".encode())
-                _run(conn, views_.derived_view(view))
-    except pg.DependentObjectsStillExist as error:
-        what = f"{view.path}:1: the view {view.name} has to change its columns, but {error.diag.message_detail}."
-        return QueryFileError(what, "Drop that object, run `sbpgmon init`, then create it anew.")
-    except (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError) as error:
-        return QueryFileError(f"{view.path}:1: the store refuses the view: {explain(error)}.", "Mend the query.")
-    return None
-
-
-def by_need(catalog: Catalog) -> list[str]:
-    """Derived views, each behind those that it needs."""
-    order: list[str] = []
-
-    def visit(name: str) -> None:
-        if name in catalog.views and name not in order:
-            for need in catalog.views[name].needs:
-                visit(need)
-            order.append(name)
-
-    for name in catalog.views:
-        visit(name)
-    return order
-
-
 def grant_readers(conn: psycopg.Connection[Any], readers: Sequence[str]) -> list[str]:
     """USAGE on the schema and SELECT on its views, for those of the readers that exist; returns these."""
     there = [name for (name,) in conn.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (list(readers),))]
@@ -338,8 +251,3 @@ def grant_readers(conn: psycopg.Connection[Any], readers: Sequence[str]) -> list
         conn.execute(f"GRANT SELECT ON {listed} TO {ddl.quote(reader)}".encode())
         conn.execute(f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {SCHEMA} TO {ddl.quote(reader)}".encode())
     return there
-
-
-def _run(conn: psycopg.Connection[Any], statements: Sequence[str]) -> None:
-    if statements:
-        conn.execute(";\n".join(statements).encode())

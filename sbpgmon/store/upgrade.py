@@ -31,7 +31,8 @@ from sbpgmon.store.preflight import (
     revoke_default_privileges_sql,
 )
 from sbpgmon.store.schema import MARK, REVISION, SCHEMA
-from sbpgmon.store.sync import by_need, grant_readers, sync
+from sbpgmon.store.sync import grant_readers, sync
+from sbpgmon.store.sync_views import by_need
 from sbpgmon.store.tiers import create_tiers
 from sbpgmon.store.views import derived_view, insert_metric, metric_view
 
