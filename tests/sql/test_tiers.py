@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 
 from sbpgmon.catalog.catalog import Catalog, load_catalog
 from sbpgmon.catalog.metrics import parse_metric
+from sbpgmon.errors import StoreError
 from sbpgmon.model import GAP, PARTIAL, TIER_SECONDS, UNKNOWN
+from sbpgmon.store.lease import target_ids
 from sbpgmon.store.maintenance import Maintained, Maintenance
 from sbpgmon.store.policy import stored_metrics
 from sbpgmon.store.rollup import read_watermarks, roll_up
@@ -448,4 +450,29 @@ def test_a_tier_that_the_file_left_out_gets_late_rows_too(lab: Lab, tmp_path: Pa
     maintain(lab)
     assert sum(r["done"] or 0 for r in facts(late, "work", "1h")) == 190
     assert sum(r["done"] or 0 for r in facts(late, "work", "5m")) == 190
+    late.store.close()
+
+
+def test_a_late_row_of_a_partition_that_is_being_detached_is_not_lost(lab: Lab) -> None:
+    for number in range(40):
+        lab.write("work", [work("a", number)], 15 * number)
+    late = lab.another()
+    target_ids(lab.store.raw, [late.target])  # as the agent does before it polls
+    name = "monitoring.work_raw"
+    with psycopg.connect(lab.database.dsn()) as reader:
+        reader.execute(f"SELECT count(*) FROM {name}".encode())
+        [(partition,)] = lab.store.raw.execute(
+            "SELECT DISTINCT tableoid::regclass::text FROM monitoring.work_raw"
+        ).fetchall()
+        with lab.database.connect() as conn:
+            conn.execute("SET statement_timeout = '300ms'")
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                conn.execute(f"ALTER TABLE {name} DETACH PARTITION {partition} CONCURRENTLY".encode())
+        with pytest.raises(StoreError):
+            # What cannot be stored yet waits in the spool.
+            late.write("work", [work("z", 1)], 30)
+    late.write("work", [work("z", 1)], 30)
+    late.write("work", [work("z", 8)], 45)
+    assert [row["done"] for row in facts(late, "work", "raw")] == [None, 7]
+    assert len(facts(lab, "work", "raw")) == 40
     late.store.close()
