@@ -12,6 +12,7 @@
 --   blks_hit         blocks found in the cache
 --   blks_read        blocks read
 --   cache_hit_ratio  blks_hit / (blks_hit + blks_read), 0 to 1
+--   quality          0 good; bits: 1 partial (a lower bound), 2 unknown, 4 gap
 select
   d.time,
   d.tier,
@@ -19,5 +20,6 @@ select
   d.datname,
   d.blks_hit,
   d.blks_read,
-  d.blks_hit::double precision / nullif(d.blks_hit + d.blks_read, 0) as cache_hit_ratio
+  d.blks_hit::double precision / nullif(d.blks_hit + d.blks_read, 0) as cache_hit_ratio,
+  d.quality
 from monitoring.stat_database as d

@@ -7,5 +7,6 @@
 --   target     target
 --   datname    database
 --   deadlocks  deadlocks in the interval
-select d.time, d.tier, d.target, d.datname, d.deadlocks
+--   quality    0 good; bits: 1 partial (a lower bound), 2 unknown, 4 gap
+select d.time, d.tier, d.target, d.datname, d.deadlocks, d.quality
 from monitoring.stat_database as d

@@ -79,7 +79,7 @@ class Gate:
                     )
                 stale = out_of_date(conn, self._catalog)
             readers, retention_of = self._settings.store.readers, self._settings.retention_of
-            with self._store.transaction(statement_timeout="10min") as conn:
+            with self._store.transaction(statement_timeout="10min", lock_timeout="1s") as conn:
                 done = []
                 if any(stale):
                     self.problems.clear()

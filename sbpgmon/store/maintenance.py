@@ -26,6 +26,8 @@ from sbpgmon.store.version import check
 
 EVERY_SECONDS = 300.0
 _LEASE_ID = 0  # no target has this number
+# How far retention may move on in one pass: a clock that runs ahead for a while takes no more than that.
+LONGEST_STEP_SECONDS = 3600.0
 CLOCK_SECONDS = 30.0  # beyond it the store's clock is told to be wrong
 
 
@@ -99,13 +101,14 @@ class Maintenance:
         if now is None:
             return done
         self._look_at_clock(conn)
+        aged = _aging(conn, now)
         with self._store.transaction() as ahead:
             make_ahead(ahead, datetime.now(UTC))
         _analyze_small(conn)
         metrics = stored_metrics(conn)
         # Before the roll-ups, which would pass over the rows; what was never rolled up is not old yet.
         names = frozenset(metric.name for metric in metrics.values())
-        repaired = retention.repair(conn, retention.read_policy(conn, now, names), self._go_on)
+        repaired = retention.repair(conn, retention.read_policy(conn, aged, names), self._go_on)
         failed = set()
         for metric_id, metric in metrics.items():
             try:
@@ -116,7 +119,7 @@ class Maintenance:
                 # The others go on, and so does retention, but for what waits for this one.
                 done.failures.append(error)
                 failed.add(metric.name)
-        policy = retention.read_policy(conn, now, frozenset(failed))
+        policy = retention.read_policy(conn, aged, frozenset(failed))
         if not self._go_on():
             self._give_up()
             return done
@@ -166,3 +169,14 @@ def _analyze_small(conn: psycopg.Connection[Any]) -> None:
         query = f"SELECT FROM pg_class WHERE oid = %s::regclass AND reltuples <> (SELECT count(*) FROM {name})"
         if conn.execute(query.encode(), (name,)).rowcount:
             conn.execute(f"ANALYZE {name}".encode())
+
+
+def _aging(conn: psycopg.Connection[Any], now: datetime) -> datetime:
+    """The time that retention goes by: that of the last pass and an hour at most, never more than `now`."""
+    row = conn.execute(
+        f"UPDATE {SCHEMA}.rollup SET rolled_at = clock_timestamp(), watermark = least(%(now)s, "
+        "coalesce(watermark + make_interval(secs => %(step)s), %(now)s)) "
+        "WHERE metric_id = 0 AND tier = 'raw' RETURNING watermark".encode(),
+        {"now": now, "step": LONGEST_STEP_SECONDS},
+    ).fetchone()
+    return row[0] if row is not None else now

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from sbpgmon.catalog.catalog import Catalog
+from sbpgmon.errors import SbpgmonError
 from sbpgmon.model import Reading, Status, TargetPoll, WriteResult
 from sbpgmon.sources.probe import other_server
 from sbpgmon.sources.session import explain
@@ -66,6 +67,10 @@ class Writer:
             # Somebody detached a partition, or it grew old in the meantime.
             self._places.clear()
             return self._write(poll, is_replay=is_replay)
+        except SbpgmonError:
+            # A number that was given in this transaction went with it.
+            self._target_ids.pop(poll.target, None)
+            raise
 
     def _write(self, poll: TargetPoll, *, is_replay: bool) -> WriteResult:
         result = WriteResult()

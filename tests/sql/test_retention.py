@@ -15,7 +15,7 @@ import pytest
 
 from sbpgmon.catalog.metrics import parse_metric
 from sbpgmon.errors import SbpgmonError
-from sbpgmon.store import retention
+from sbpgmon.store import maintenance, retention
 from sbpgmon.store.connection import StoreConnection
 from sbpgmon.store.maintenance import Maintenance
 from sbpgmon.store.partitions import Partition, _new, partitions
@@ -30,6 +30,12 @@ AGES: dict[str, float | None] = {"raw": 2.0 * HOUR, "1m": 4.0 * HOUR, "5m": 12.0
 
 def short(_metric: str) -> Mapping[str, float | None]:
     return AGES
+
+
+@pytest.fixture(autouse=True)
+def _in_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' hours pass between two passes."""
+    monkeypatch.setattr(maintenance, "LONGEST_STEP_SECONDS", 10.0**9)
 
 
 @pytest.fixture
@@ -423,3 +429,25 @@ def test_a_server_that_writes_times_another_way(cluster: Server, tmp_path: Path)
         assert maintain(lab).dropped
         assert facts(lab, "work", "1h")
         lab.store.close()
+
+
+def test_what_autovacuum_leaves_out_is_analysed(lab: Lab) -> None:
+    query = "SELECT bool_and(reltuples > 0) FROM pg_class WHERE relname IN ('metric', 'target') AND relkind = 'r'"
+    fill(lab, 0, 0.5)
+    maintain(lab)
+    assert lab.store.raw.execute(query).fetchone() == (True,)
+
+
+def test_a_clock_that_runs_ahead_for_a_while_takes_an_hour_at_most(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    fill(lab, -20, -10)
+    maintain(lab)
+    before = {tier: len(facts(lab, "work", tier)) for tier in AGES}
+    ahead = lab.another()
+    ahead.write("work", [work("a", 1)], 24 * HOUR)  # the agent's and the target's clock, and the store's
+    maintain(lab)
+    after = {tier: len(facts(lab, "work", tier)) for tier in AGES}
+    assert before["raw"] - after["raw"] <= 6
+    assert after["5m"] == before["5m"] or before["5m"] - after["5m"] <= 24
+    assert after["1h"] >= before["1h"]
+    ahead.store.close()

@@ -25,10 +25,10 @@ VIEWS = sorted([*CATALOG.metrics, *CATALOG.views])
 
 # Section 6 of the design: what people and dashboards rely on.
 PROMISED = {
-    "cache_hit_rate": ["time", "tier", "target", "datname", "blks_hit", "blks_read", "cache_hit_ratio"],
+    "cache_hit_rate": ["time", "tier", "target", "datname", "blks_hit", "blks_read", "cache_hit_ratio", "quality"],
     "connection_utilisation": ["time", "tier", "target", "client_backends", "available", "utilisation_ratio"],
-    "deadlocks": ["time", "tier", "target", "datname", "deadlocks"],
-    "tps": ["time", "tier", "target", "datname", "tps", "rollback_ratio"],
+    "deadlocks": ["time", "tier", "target", "datname", "deadlocks", "quality"],
+    "tps": ["time", "tier", "target", "datname", "tps", "rollback_ratio", "quality"],
 }
 STATEMENTS = ["time", "tier", "target", "datname", "usename", "queryid", "toplevel", "query", "calls",
               "total_exec_time", "rows"]  # fmt: skip
