@@ -12,11 +12,11 @@ from tests.integration.support import GAP, GRAFANA, METRICS, ONLY_ONCE, READER, 
 pytestmark = pytest.mark.matrix
 
 VIEWS = {
-    "cache_hit_rate": "time tier target datname blks_hit blks_read cache_hit_ratio",
+    "cache_hit_rate": "time tier target datname blks_hit blks_read cache_hit_ratio quality",
     "connection_utilisation": "time tier target client_backends available utilisation_ratio",
-    "deadlocks": "time tier target datname deadlocks",
+    "deadlocks": "time tier target datname deadlocks quality",
     "statements": "time tier target datname usename queryid toplevel query calls total_exec_time rows",
-    "tps": "time tier target datname tps rollback_ratio",
+    "tps": "time tier target datname tps rollback_ratio quality",
 }
 
 
