@@ -59,6 +59,9 @@ def test_the_disk_of_the_store_is_full(own_cluster: Cluster, small_disk: Path, m
     (small_disk / "space").mkdir()
     server_account().take(small_disk / "space")
     with psycopg.connect(own_cluster.dsn(), autocommit=True) as connection:
+        # A vacuum of the catalog makes every new connection write a file, which on a full disk ends it.
+        connection.execute("ALTER SYSTEM SET autovacuum = off")
+        connection.execute("SELECT pg_reload_conf()")
         connection.execute(f"CREATE TABLESPACE small LOCATION '{small_disk / 'space'}'".encode())
         connection.execute("CREATE DATABASE on_a_small_disk TABLESPACE small")
         connection.execute(grants_sql(database.name).encode())
@@ -95,6 +98,8 @@ def test_the_disk_of_the_store_is_full(own_cluster: Cluster, small_disk: Path, m
         with psycopg.connect(own_cluster.dsn(), autocommit=True) as connection:
             connection.execute("DROP DATABASE on_a_small_disk WITH (FORCE)")
             connection.execute("DROP TABLESPACE small")
+            connection.execute("ALTER SYSTEM RESET autovacuum")
+            connection.execute("SELECT pg_reload_conf()")
 
 
 def _no_files() -> None:
