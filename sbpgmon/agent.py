@@ -162,12 +162,12 @@ class Agent:
                     name = job.target.name
                     busy.discard(name)
                     self._hand_over(job, outcome)
+                    del job  # its bytes
+                    memory.give_back()
                     if name in missed:
                         missed.discard(name)
                         if not (stopping[0] or reloading[0]):
                             poll(name)
-                    if not busy:
-                        memory.give_back()
             systemd.send("STOPPING=1")
             LOGGER.info("stopped: %d snapshots were stored", outcome.snapshots)
 
