@@ -164,7 +164,7 @@ def coverage_direct_sql(tier: str) -> str:
     """Coverage of whole buckets, of which no finer one is left. Parameters: metric_id, first, end."""
     seconds = TIER_SECONDS[tier]
     return (
-        f"INSERT INTO {SCHEMA}.{quote(f'coverage_{tier}')} (ts, target_id, metric_id, polls, covered_seconds)\n"
+        f"INSERT INTO {table('coverage', tier)} (ts, target_id, metric_id, polls, covered_seconds)\n"
         f"SELECT ts, target_id, metric_id, {seconds} / seconds, {seconds}\n"
         "FROM generate_series(%(first)s::timestamptz, %(end)s::timestamptz - interval '1 us', "
         f"interval '{seconds} s') AS ts CROSS JOIN LATERAL (SELECT * FROM polled AS c "

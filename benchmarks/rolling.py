@@ -13,10 +13,10 @@ import psycopg
 from benchmarks.figures import MB, Figure
 from sbpgmon.model import TIER_SECONDS
 from sbpgmon.store.connection import StoreConnection
-from sbpgmon.store.ddl import quote
 from sbpgmon.store.policy import stored_metrics
 from sbpgmon.store.rollup import roll_up
 from sbpgmon.store.schema import SCHEMA
+from sbpgmon.store.tiers import table
 
 # Tier -> how much of it one pass of five minutes does (of 1h and 1d, what the pass does that comes to their end).
 _STEP_SECONDS = {"1m": 300, "5m": 300, "1h": 3600, "1d": 86400}
@@ -51,9 +51,9 @@ def _take_back(conn: psycopg.Connection[Any], metric_id: int, name: str, tier: s
         if row is None or row[0] is None:
             return
         first = row[0] - timedelta(seconds=seconds)
-        conn.execute(f"DELETE FROM {SCHEMA}.{quote(f'{name}_{tier}')} WHERE ts >= %s".encode(), (first,))
+        conn.execute(f"DELETE FROM {table(name, tier)} WHERE ts >= %s".encode(), (first,))
         conn.execute(
-            f"DELETE FROM {SCHEMA}.{quote(f'coverage_{tier}')} WHERE ts >= %s AND metric_id = %s".encode(),
+            f"DELETE FROM {table('coverage', tier)} WHERE ts >= %s AND metric_id = %s".encode(),
             (first, metric_id),
         )
         conn.execute(

@@ -39,6 +39,15 @@ class Partition:
     def table(self) -> str:
         return f"{SCHEMA}.{quote(self.name)}"
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether rows of its stretch go there."""
+        return self.is_attached and not self.is_pending
+
+    def holds(self, parent: str, time: datetime) -> bool:
+        """Whether it is the place of a row."""
+        return self.parent == parent and self.start <= time < self.end
+
 
 def period_seconds(retention_seconds: float | None) -> float:
     """How long one partition is, for rows that are kept so long (None: forever)."""
@@ -111,15 +120,15 @@ def ensure_partitions(conn: psycopg.Connection[Any], parents: Parents, times: It
     """
     times = list(times)
     there = partitions(conn, parents)
-    if _is_missing(there, parents, times):
+    if _missing(there, parents, times):
         # Two agents may come to it at once: the second one waits, and finds them made.
         conn.execute(f"LOCK TABLE {SCHEMA}.control IN SHARE ROW EXCLUSIVE MODE".encode())
         there = partitions(conn, parents)
         made = []
-        for parent, time in _is_missing(there, parents, times):
-            if not _is_missing(there, {parent: parents[parent]}, [time]):
+        for parent, time in _missing(there, parents, times):
+            if not _missing(there, {parent: parents[parent]}, [time]):
                 continue  # the one before was made for this as well
-            partition = next((p for p in there if p.parent == parent and p.start <= time < p.end), None)
+            partition = next((p for p in there if p.holds(parent, time)), None)
             if partition is not None:
                 attach(conn, partition)
                 there.remove(partition)
@@ -130,7 +139,7 @@ def ensure_partitions(conn: psycopg.Connection[Any], parents: Parents, times: It
             there.append(Partition(partition.name, parent, partition.start, partition.end))
         if made:
             revoke_default_privileges(conn, only=made)
-    return [p for p in there if p.is_attached and not p.is_pending]
+    return [p for p in there if p.is_usable]
 
 
 def make_ahead(conn: psycopg.Connection[Any], now: datetime) -> None:
@@ -139,21 +148,14 @@ def make_ahead(conn: psycopg.Connection[Any], now: datetime) -> None:
     there = partitions(conn)
     for parent, seconds in parents.items():
         times = [now, now + timedelta(seconds=seconds)]
-        if _is_missing([p for p in there if p.parent == parent], {parent: seconds}, times):
+        if _missing(there, {parent: seconds}, times):
             ensure_partitions(conn, {parent: seconds}, times)
 
 
-def _is_missing(there: list[Partition], parents: Parents, times: list[datetime]) -> list[tuple[str, datetime]]:
-    good: dict[str, list[Partition]] = {}
-    for partition in there:
-        if partition.is_attached and not partition.is_pending:
-            good.setdefault(partition.parent, []).append(partition)
-    return [
-        (parent, time)
-        for parent in parents
-        for time in times
-        if not any(p.start <= time < p.end for p in good.get(parent, ()))
-    ]
+def _missing(there: list[Partition], parents: Parents, times: list[datetime]) -> list[tuple[str, datetime]]:
+    """The tables and times that no place is there for."""
+    places = [p for p in there if p.is_usable]
+    return [(parent, time) for parent in parents for time in times if not is_covered(places, parent, time)]
 
 
 def _new(there: list[Partition], parent: str, seconds: float, time: datetime) -> Partition:
@@ -203,7 +205,7 @@ def _attach_sql(partition: Partition) -> str:
 
 
 def is_covered(places: Iterable[Partition], parent: str, time: datetime) -> bool:
-    return any(p.parent == parent and p.start <= time < p.end for p in places)
+    return any(place.holds(parent, time) for place in places)
 
 
 def wanted(parents: Parents, times: Iterable[datetime]) -> list[Partition]:

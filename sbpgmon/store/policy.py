@@ -78,6 +78,6 @@ def stored_metrics(conn: psycopg.Connection[Any]) -> dict[int, Metric]:
             timeout_seconds=0.0,
             columns=tuple(Column(c["name"], Kind(c["kind"]), TYPES[c["type"]], "") for c in signature),
             variants=(),
-            chosen_tiers=tuple(sorted(tiers, key=list(TIER_SECONDS).index)),
+            chosen_tiers=tuple(tier for tier in TIER_SECONDS if tier in tiers),
         )
     return found

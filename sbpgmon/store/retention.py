@@ -21,6 +21,7 @@ from sbpgmon.sources.session import explain
 from sbpgmon.store.ddl import quote
 from sbpgmon.store.partitions import LOG, LOG_TIER, Partition, attach, partitions
 from sbpgmon.store.schema import SCHEMA
+from sbpgmon.store.tiers import table
 
 WAIT_SECONDS = 90.0  # for the readers of a partition; the next pass goes on where this one stopped
 _REPAIR_SECONDS = 20.0
@@ -35,7 +36,7 @@ class Policy:
 
     now: datetime
     retention: Mapping[tuple[str, str], float | None]  # metric ('' for the fixed tables), tier
-    watermarks: Mapping[tuple[str, str], datetime | None]
+    watermarks: Mapping[tuple[str, str], datetime | None]  # metric, tier: of metrics alone
     failed: frozenset[str] = frozenset()  # metrics whose rows could not be rolled up
 
     def cutoff(self, parent: str) -> datetime | None:
@@ -47,7 +48,7 @@ class Policy:
             return None
         metric, tier = match["metric"], match["tier"]
         if metric == "coverage":
-            return self._least("", tier, [self._next(m, t) for m, t in self.watermarks if m and t == tier])
+            return self._least("", tier, [self._next(m, t) for m, t in self.watermarks if t == tier])
         if match["version"]:
             # Tables that were replaced: nothing takes over from them any more.
             return self._least(metric if (metric, tier) in self.retention else "", tier, [])
@@ -55,23 +56,23 @@ class Policy:
 
     def _is_finest(self, metric: str, tier: str) -> bool:
         tiers = [t for t in TIER_SECONDS if (metric, t) in self.watermarks]
-        return bool(metric) and tier == tiers[0]
+        return tier == tiers[0]
 
-    def _next(self, metric: str, tier: str) -> str | datetime | None:
-        """The watermark of the next coarser tier; '' where there is none to wait for."""
+    def _next(self, metric: str, tier: str) -> datetime | None:
+        """The watermark of the next coarser tier; None where there is none to wait for."""
         tiers = [t for t in TIER_SECONDS if (metric, t) in self.watermarks]
         rest = tiers[tiers.index(tier) + 1 :] if tier in tiers else []
         if not rest:
-            return ""
+            return None
         mark = self.watermarks[metric, rest[0]]
         return datetime.min.replace(tzinfo=UTC) if mark is None and metric in self.failed else mark
 
-    def _least(self, metric: str, tier: str, limits: list[str | datetime | None]) -> datetime | None:
+    def _least(self, metric: str, tier: str, limits: list[datetime | None]) -> datetime | None:
         seconds = self.retention.get((metric, tier))
         if seconds is None:
             return None
         # A tier without a watermark has had no row to take over: nothing waits for it.
-        found = [limit for limit in limits if isinstance(limit, datetime)]
+        found = [limit for limit in limits if limit is not None]
         return min([self.now - timedelta(seconds=seconds), *found])
 
 
@@ -96,7 +97,7 @@ def repair(conn: psycopg.Connection[Any], policy: Policy, go_on: Callable[[], bo
     """Attaches what somebody detached, or an interruption, where it is not old."""
     done = Retained()
     for partition in partitions(conn):
-        if (partition.is_attached and not partition.is_pending) or _is_old(partition, policy):
+        if partition.is_usable or _is_old(partition, policy):
             continue
         if not go_on():
             break
@@ -193,15 +194,15 @@ def drop_replaced(conn: psycopg.Connection[Any]) -> list[str]:
             "AND c.relname ~ ('^' || %s || '_(series|staging|last|attributes|raw|1m|5m|1h|1d)$')",
             (SCHEMA, name),
         ).fetchall()
-        if not tables or any(has_facts and not _is_empty(conn, table) for table, has_facts in tables):
+        if not tables or any(has_facts and not _is_empty(conn, relation) for relation, has_facts in tables):
             continue
         try:
             with conn.transaction():
                 # Short: who comes to read it waits behind us.
                 conn.execute("SELECT set_config('lock_timeout', '50ms', true)")
                 conn.execute(f"DROP VIEW {SCHEMA}.{quote(name)}".encode())
-                for table, _ in tables:
-                    conn.execute(f"DROP TABLE {SCHEMA}.{quote(table)}".encode())
+                for relation, _ in tables:
+                    conn.execute(f"DROP TABLE {SCHEMA}.{quote(relation)}".encode())
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DependentObjectsStillExist) as error:
             LOGGER.debug("store: %s is empty, and stays: %s", name, explain(error))
             continue
@@ -257,14 +258,13 @@ def drop_series(conn: psycopg.Connection[Any], metric: str, has_last: bool) -> i
     if not tiers or tiers[-1][2] is None:
         return 0
     coarsest, watermark, cutoff = tiers[-1]
-    table = f"{SCHEMA}.{quote(metric)}"
-    no_row = [f"NOT EXISTS (SELECT FROM {_of(metric, coarsest)} AS f WHERE f.series_id = s.series_id)"]
+    no_row = [f"NOT EXISTS (SELECT FROM {table(metric, coarsest)} AS f WHERE f.series_id = s.series_id)"]
     no_row += [
-        f"NOT EXISTS (SELECT FROM {_of(metric, tier)} AS f WHERE f.series_id = s.series_id AND f.ts >= %(mark)s)"
+        f"NOT EXISTS (SELECT FROM {table(metric, tier)} AS f WHERE f.series_id = s.series_id AND f.ts >= %(mark)s)"
         for tier, _, _ in tiers[:-1]
     ]
     if has_last:
-        no_row.append(f"NOT EXISTS (SELECT FROM {_of(metric, 'last')} AS l WHERE l.series_id = s.series_id)")
+        no_row.append(f"NOT EXISTS (SELECT FROM {table(metric, 'last')} AS l WHERE l.series_id = s.series_id)")
         no_row.append(
             f"NOT EXISTS (SELECT FROM {SCHEMA}.metric_state AS a JOIN {SCHEMA}.metric AS m USING (metric_id) "
             f"LEFT JOIN {SCHEMA}.last_state AS b USING (target_id, metric_id) "
@@ -275,29 +275,25 @@ def drop_series(conn: psycopg.Connection[Any], metric: str, has_last: bool) -> i
         gone = [
             series
             for (series,) in conn.execute(
-                f"DELETE FROM {_of(metric, 'series')} AS s WHERE s.first_seen < %(cutoff)s AND "
+                f"DELETE FROM {table(metric, 'series')} AS s WHERE s.first_seen < %(cutoff)s AND "
                 f"{' AND '.join(no_row)} RETURNING s.series_id".encode(),
                 {"mark": watermark or cutoff, "cutoff": cutoff, "metric": metric},
             )
         ]
         if gone and _exists(conn, f"{metric}_attributes"):
-            conn.execute(f"DELETE FROM {_of(metric, 'attributes')} WHERE series_id = ANY(%s)".encode(), (gone,))
+            conn.execute(f"DELETE FROM {table(metric, 'attributes')} WHERE series_id = ANY(%s)".encode(), (gone,))
         if gone and metric == "stat_statements":
             conn.execute(f"DELETE FROM {SCHEMA}.statement_text_of WHERE series_id = ANY(%s)".encode(), (gone,))
             conn.execute(
                 f"DELETE FROM {SCHEMA}.statement_text AS t WHERE NOT EXISTS "
                 f"(SELECT FROM {SCHEMA}.statement_text_of AS o WHERE o.text_id = t.text_id)".encode()
             )
-    LOGGER.debug("store: %s: %d series are gone", table, len(gone))
+    LOGGER.debug("store: %s: %d series are gone", f"{SCHEMA}.{quote(metric)}", len(gone))
     return len(gone)
 
 
-def _is_empty(conn: psycopg.Connection[Any], table: str) -> bool:
-    return conn.execute(f"SELECT FROM {SCHEMA}.{quote(table)} LIMIT 1".encode()).rowcount == 0
-
-
-def _of(metric: str, suffix: str) -> str:
-    return f"{SCHEMA}.{quote(f'{metric}_{suffix}')}"
+def _is_empty(conn: psycopg.Connection[Any], relation: str) -> bool:
+    return conn.execute(f"SELECT FROM {SCHEMA}.{quote(relation)} LIMIT 1".encode()).rowcount == 0
 
 
 def _exists(conn: psycopg.Connection[Any], name: str) -> bool:

@@ -11,7 +11,7 @@ import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -20,8 +20,7 @@ from sbpgmon.errors import StoreError
 from sbpgmon.model import TIER_SECONDS, Metric
 from sbpgmon.sources.session import explain
 from sbpgmon.store.connection import StoreConnection, concerns_store
-from sbpgmon.store.ddl import quote
-from sbpgmon.store.partitions import ensure_partitions, stored_parents
+from sbpgmon.store.partitions import ensure_partitions, period, stored_parents
 from sbpgmon.store.schema import SCHEMA
 from sbpgmon.store.snapshot import Snapshot
 from sbpgmon.store.tiers import bucket, coverage_sql, roll_up_sql, table
@@ -90,7 +89,7 @@ def add_late(snapshot: Snapshot, interval_seconds: float | None, watermarks: Wat
     for tier in late:
         start = bucket(tier, "%(ts)s::timestamptz")
         conn.execute(
-            f"INSERT INTO {SCHEMA}.{quote(f'coverage_{tier}')} (ts, target_id, metric_id, polls, covered_seconds) "
+            f"INSERT INTO {table('coverage', tier)} (ts, target_id, metric_id, polls, covered_seconds) "
             f"VALUES ({start}, %(target_id)s, %(metric_id)s, 1, %(seconds)s)".encode(),
             params,
         )
@@ -103,16 +102,14 @@ def add_late(snapshot: Snapshot, interval_seconds: float | None, watermarks: Wat
         )
 
 
-def roll_up(
-    store: StoreConnection, metric: Metric, metric_id: int, tier: str, *, chunk_seconds: float | None = None
-) -> Rolled | None:
+def roll_up(store: StoreConnection, metric: Metric, metric_id: int, tier: str) -> Rolled | None:
     """One step of one tier, in a transaction of its own; None when there is nothing to do (yet).
 
     Raises RollUpError where it is the metric's fault, else StoreError and its kin; what was interrupted is done again.
     """
     with store.transaction() as conn:
         try:
-            return _roll_up(conn, metric, metric_id, tier, chunk_seconds)
+            return _roll_up(conn, metric, metric_id, tier)
         except (psycopg.DataError, psycopg.ProgrammingError, psycopg.IntegrityError) as error:
             if concerns_store(error, conn):
                 raise
@@ -120,21 +117,19 @@ def roll_up(
             raise RollUpError(what, "Nothing of it is dropped until it can be; see the values that it reads.") from None
 
 
-def _roll_up(
-    conn: psycopg.Connection[Any], metric: Metric, metric_id: int, tier: str, chunk_seconds: float | None
-) -> Rolled | None:
+def _roll_up(conn: psycopg.Connection[Any], metric: Metric, metric_id: int, tier: str) -> Rolled | None:
     started = time.monotonic()
     source = metric.tiers[metric.tiers.index(tier) - 1]
     conn.execute(f"LOCK TABLE {SCHEMA}.rollup IN EXCLUSIVE MODE".encode())
     merged = _merge_late(conn, metric, metric_id, tier)
-    stretch = _stretch(conn, metric, metric_id, source, tier, chunk_seconds or _CHUNK_SECONDS[tier])
+    stretch = _stretch(conn, metric, metric_id, source, tier)
     if stretch is None:
         return Rolled(metric.name, tier, merged, time.monotonic() - started) if merged else None
     rows = merged
     if stretch.is_first:
         # Tables that this metric had before have ended in the midst of a bucket: it is counted anew.
         conn.execute(
-            f"DELETE FROM {SCHEMA}.{quote(f'coverage_{tier}')} WHERE metric_id = %s AND ts >= %s AND ts < %s".encode(),
+            f"DELETE FROM {table('coverage', tier)} WHERE metric_id = %s AND ts >= %s AND ts < %s".encode(),
             (metric_id, stretch.start, stretch.end),
         )
     if not stretch.is_empty:
@@ -165,9 +160,7 @@ def finish(conn: psycopg.Connection[Any], metric: Metric, metric_id: int) -> Non
             _roll(conn, metric, metric_id, source, tier, start, end)
 
 
-def _stretch(
-    conn: psycopg.Connection[Any], metric: Metric, metric_id: int, source: str, tier: str, chunk_seconds: float
-) -> _Stretch | None:
+def _stretch(conn: psycopg.Connection[Any], metric: Metric, metric_id: int, source: str, tier: str) -> _Stretch | None:
     """From where to where the tier can be rolled up now."""
     until = horizon(conn)
     if until is None:
@@ -193,7 +186,7 @@ def _stretch(
             return None
         start = _start(first, tier)
     last = _start(until, tier)
-    end = min(last, start + timedelta(seconds=max(chunk_seconds, TIER_SECONDS[tier])))
+    end = min(last, start + timedelta(seconds=_CHUNK_SECONDS[tier]))
     if start >= end:
         return None
     is_empty = _is_empty(conn, metric, metric_id, source, start, end)
@@ -208,7 +201,7 @@ def _polls(metric: Metric, source: str) -> str:
     """What the coverage is made of: the condition takes the metric's number."""
     if source == metric.tier:
         return f"{SCHEMA}.snapshot_log AS p WHERE p.status = 'ok' AND p.metric_id = %(metric_id)s"
-    return f"{SCHEMA}.{quote(f'coverage_{source}')} AS p WHERE p.metric_id = %(metric_id)s"
+    return f"{table('coverage', source)} AS p WHERE p.metric_id = %(metric_id)s"
 
 
 def _is_empty(
@@ -244,7 +237,7 @@ def _first(
         "%(since)s::timestamptz"
         if since is not None
         else f"(SELECT coalesce(max(c.ts) + interval '{TIER_SECONDS[tier]} s', '-infinity') "
-        f"FROM {SCHEMA}.{quote(f'coverage_{tier}')} AS c WHERE c.metric_id = %(metric_id)s)"
+        f"FROM {table('coverage', tier)} AS c WHERE c.metric_id = %(metric_id)s)"
     )
     fresh = " WHERE f.ts >= %(since)s" if since is not None else ""
     row = conn.execute(
@@ -295,7 +288,7 @@ def _merge_late(conn: psycopg.Connection[Any], metric: Metric, metric_id: int, t
         "(f.target_id, f.ts) IN (SELECT * FROM unnest(%(targets)s::integer[], %(starts)s::timestamptz[])) "
         "AND f.ts >= %(first)s AND f.ts < %(end)s"
     )
-    coverage = f"{SCHEMA}.{quote(f'coverage_{tier}')}"
+    coverage = table("coverage", tier)
     conn.execute(
         f"WITH gone AS (DELETE FROM {coverage} AS f WHERE f.metric_id = %(metric_id)s AND {chosen} RETURNING f.*)\n"
         f"{coverage_sql(tier, tier, 'true', rows='gone')}".encode(),
@@ -310,6 +303,4 @@ def _merge_late(conn: psycopg.Connection[Any], metric: Metric, metric_id: int, t
 
 def _start(ts: datetime, tier: str) -> datetime:
     """The start of the bucket that holds `ts`, as date_bin() has it."""
-    step = timedelta(seconds=TIER_SECONDS[tier])
-    epoch = datetime(2000, 1, 1, tzinfo=UTC)
-    return epoch + (ts - epoch) // step * step
+    return period(ts, TIER_SECONDS[tier])[0]

@@ -219,12 +219,13 @@ def _sync_metric(conn: psycopg.Connection[Any], metric: Metric) -> str:
 
 def _tiers(conn: psycopg.Connection[Any], name: str) -> list[str]:
     """The tiers that a metric has tables of."""
-    names = {f"{name}_{tier}": tier for tier in TIER_SECONDS}
+    names = {tier: f"{name}_{tier}" for tier in TIER_SECONDS}
     rows = conn.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'p' AND relname = ANY(%s)",
-        (SCHEMA, list(names)),
+        (SCHEMA, list(names.values())),
     )
-    return sorted((names[relname] for (relname,) in rows), key=list(TIER_SECONDS).index)
+    there = {relname for (relname,) in rows}
+    return [tier for tier, table in names.items() if table in there]
 
 
 def _partitions(conn: psycopg.Connection[Any], parent: str) -> list[str]:

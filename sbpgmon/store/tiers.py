@@ -21,7 +21,7 @@ INDEXED_BY_SERIES = ("1h", "1d")
 
 
 def table(metric: Metric | str, tier: str) -> str:
-    """The fact table of one tier, schema-qualified."""
+    """The fact table of one tier, or another of the metric's, schema-qualified; of `coverage` as well."""
     name = metric if isinstance(metric, str) else metric.name
     return f"{SCHEMA}.{quote(f'{name}_{tier}')}"
 
@@ -123,7 +123,7 @@ def roll_up_sql(
         values = "".join(f", {_over_polls(metric, name)}" for name, _ in sums)
         grouped = (
             f"SELECT b.*, {_POLLS} FROM ({grouped}) AS b LEFT JOIN (\n"
-            f"SELECT ts, target_id, sum(polls) AS {_POLLS} FROM {SCHEMA}.{quote(f'coverage_{tier}')}\n"
+            f"SELECT ts, target_id, sum(polls) AS {_POLLS} FROM {table('coverage', tier)}\n"
             "WHERE metric_id = %(metric_id)s AND ts >= %(first)s AND ts < %(end)s GROUP BY 1, 2\n"
             ") AS c ON c.ts = b.ts AND c.target_id = b.target_id"
         )
@@ -171,12 +171,12 @@ def coverage_sql(source: str | None, tier: str, where: str, *, rows: str | None 
             f"FROM {SCHEMA}.snapshot_log AS f WHERE f.metric_id = %(metric_id)s AND f.status = 'ok' AND {where}"
         )
     else:
-        origin = rows or f"{SCHEMA}.{quote(f'coverage_{source}')}"
+        origin = rows or table("coverage", source)
         found = (
             f"SELECT {bucket(tier, 'f.ts')}, f.target_id, f.metric_id, sum(f.polls), sum(f.covered_seconds)\n"
             f"FROM {origin} AS f WHERE f.metric_id = %(metric_id)s AND {where}"
         )
     return (
-        f"INSERT INTO {SCHEMA}.{quote(f'coverage_{tier}')} (ts, target_id, metric_id, polls, covered_seconds)\n"
+        f"INSERT INTO {table('coverage', tier)} (ts, target_id, metric_id, polls, covered_seconds)\n"
         f"{found}\nGROUP BY 1, 2, 3 ORDER BY 1, 2"
     )

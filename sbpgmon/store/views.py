@@ -79,7 +79,7 @@ def _covered(metric: Metric) -> str:
         f"SELECT c.interval_seconds::double precision AS seconds FROM {SCHEMA}.snapshot_log AS c "
         f"WHERE {at} {literal(metric.tier)}",
         *(
-            f"SELECT c.covered_seconds FROM {SCHEMA}.{quote(f'coverage_{tier}')} AS c WHERE {at} {literal(tier)}"
+            f"SELECT c.covered_seconds FROM {table('coverage', tier)} AS c WHERE {at} {literal(tier)}"
             for tier in metric.tiers[1:]
         ),
     ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -18,7 +16,7 @@ from sbpgmon.store import lease
 from sbpgmon.store.apply import Applied, RejectedError, apply, contract
 from sbpgmon.store.connection import StoreConnection, concerns_store
 from sbpgmon.store.partitions import LOG, Partition, ensure_partitions, is_covered, stored_parents
-from sbpgmon.store.rollup import add_late, read_watermarks
+from sbpgmon.store.rollup import Watermarks, add_late, read_watermarks
 from sbpgmon.store.schema import SCHEMA
 from sbpgmon.store.snapshot import Snapshot, time_of
 from sbpgmon.store.spool import Spool
@@ -43,7 +41,6 @@ class Writer:
         self._metric_ids: dict[str, int] = {}
         self._target_ids: dict[str, int] = {}
         self._places: list[Partition] = []
-        self._watermarks: Mapping[tuple[int, str], datetime] = {}
 
     def forget(self) -> None:
         """Looks everything up anew: the schema may be another one."""
@@ -81,7 +78,7 @@ class Writer:
             target_id = self._target_ids[poll.target]
             lease.refuse_taken(conn, target_id, poll.target, self._holder)
             is_looked_up = not self._places
-            self._watermarks = read_watermarks(conn)
+            watermarks = read_watermarks(conn)
             self._make_room(conn, poll)
             states = read_states(conn, target_id)
             if poll.server is not None:
@@ -112,7 +109,7 @@ class Writer:
                 snapshot = Snapshot(
                     conn, snapshot_id, poll.target, target_id, metric_id, metric, poll.server, reading, state
                 )
-                snapshot = self._write_reading(snapshot, result, is_looked_up=is_looked_up)
+                snapshot = self._write_reading(snapshot, result, watermarks, is_looked_up=is_looked_up)
                 if snapshot.is_ok and metric.counters:
                     kept.append(snapshot)
             if poll.texts or poll.texts_read:
@@ -148,14 +145,16 @@ class Writer:
         places = ensure_partitions(conn, parents, times)
         self._places = [place for place in self._places if place.parent not in parents] + places
 
-    def _write_reading(self, snapshot: Snapshot, result: WriteResult, *, is_looked_up: bool) -> Snapshot:
+    def _write_reading(
+        self, snapshot: Snapshot, result: WriteResult, watermarks: Watermarks, *, is_looked_up: bool
+    ) -> Snapshot:
         """Stores and logs one reading; returns the snapshot as it was logged."""
         applied = Applied()
         if snapshot.is_ok:
             try:
                 with snapshot.conn.transaction():
                     applied = apply(snapshot, self._spool)
-                    add_late(snapshot, applied.interval_seconds, self._watermarks)
+                    add_late(snapshot, applied.interval_seconds, watermarks)
             except (psycopg.Error, RejectedError) as error:
                 if isinstance(error, psycopg.errors.CheckViolation) and not is_looked_up:
                     raise _NoPlaceError from error
