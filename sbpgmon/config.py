@@ -18,6 +18,7 @@ from sbpgmon.durations import Seconds
 from sbpgmon.durations import parse_seconds as parse_seconds
 from sbpgmon.environment import Ages, Environment, Section, problems_of
 from sbpgmon.errors import ConfigError
+from sbpgmon.tenancy import Tenancy
 
 DEFAULT_CONFIG = Path("sbpgmon.toml")
 _ELSEWHERE = {"SBPGMON_STORE", "SBPGMON_STORE__DSN", "SBPGMON_TARGETS"}
@@ -40,6 +41,7 @@ class Target(Section):
 
     name: str = Field(description="Its name in the history: letters, digits, `.`, `_` and `-`, at most 63.")
     dsn: str = Field(description="How to connect to it, as a role with pg_monitor and without write privileges.")
+    tenancy: Tenancy | None = Field(default=None, description="How it keeps tenants apart, in place of `[tenancy]`.")
 
     @field_validator("name")
     @classmethod
@@ -99,6 +101,7 @@ class Settings(BaseSettings):
     targets: list[Target] = []
     metrics: dict[str, MetricSettings] = {}
     environment: Environment = Environment()
+    tenancy: Tenancy = Tenancy()
     agent: Agent = Agent()
     queries_dir: Path | None = Field(
         default=None,
@@ -148,6 +151,11 @@ class Settings(BaseSettings):
         """The same for one metric."""
         chosen = self.metrics.get(metric_name)
         return self.retention if chosen is None else {**self.retention, **chosen.retention}
+
+    def tenancy_of(self, target: str) -> Tenancy:
+        """How a target keeps tenants apart: its own word, else `[tenancy]`."""
+        own = next((t.tenancy for t in self.targets if t.name == target), None)
+        return self.tenancy if own is None else own
 
     @property
     def store_dsn(self) -> str:

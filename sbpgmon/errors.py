@@ -35,6 +35,20 @@ class QueryFileError(ConfigError):
     """An SQL file of the catalog breaks its contract; `what` begins with `file:line:`."""
 
 
+class IsolationFailedError(SbpgmonError):
+    """`tenants check` found something that keeps tenants not apart."""
+
+    exit_code = 3
+    meaning = "tenants check: something fails"
+
+
+class IsolationUnknownError(SbpgmonError):
+    """`tenants check` found nothing, and could not see all."""
+
+    exit_code = 4
+    meaning = "tenants check: nothing fails, but something is unknown"
+
+
 class TargetError(SbpgmonError):
     """A target could not be read, in whole or in part; the other targets went on."""
 

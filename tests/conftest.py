@@ -37,7 +37,7 @@ _OF_NO_MAJOR = ("test_demo_", "test_weather_config")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks for `make test-matrix` all the rest of tests/sql and tests/integration: no test has to think of it."""
     for item in items:
-        if item.path.parent.name in ("sql", "integration") and not item.path.name.startswith(_OF_NO_MAJOR):
+        if item.path.parent.name in ("sql", "isolation", "integration") and not item.path.name.startswith(_OF_NO_MAJOR):
             item.add_marker("matrix")
 
 

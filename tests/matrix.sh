@@ -73,7 +73,7 @@ log=$(mktemp) || exit 2
 trap 'rm -f "$log"' EXIT
 
 read -ra majors <<<"$MAJORS"
-paths=(tests/sql tests/integration)
+paths=(tests/sql tests/isolation tests/integration)
 for argument in "$@"; do
     if [[ $argument == tests/* ]]; then paths=(); fi
 done

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
+from sbpgmon.catalog.checks import load_checks, load_parts, parts_of, without_parts
 from sbpgmon.catalog.metrics import load_metrics
 from sbpgmon.catalog.views import load_views
 from sbpgmon.errors import QueryFileError
-from sbpgmon.model import Metric, Server, Variant, View
+from sbpgmon.findings import Check, Part
+from sbpgmon.model import Metric, Requirement, Server, Variant, View
 from sbpgmon.resources import resource_dir
 
 _EXTSCHEMA = re.compile(r"@extschema:(\w+)@")
+_T = TypeVar("_T", Check, Part)
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Metrics and derived views by name, and what is wrong with the files that could not be taken."""
+    """Metrics, derived views and checks by name, and what is wrong with the files that could not be taken."""
 
     metrics: dict[str, Metric]
     views: dict[str, View]
     problems: tuple[QueryFileError, ...] = ()
+    checks: dict[str, Check] = field(default_factory=dict)
+    parts: dict[str, Part] = field(default_factory=dict)
 
 
 def load_catalog(queries_dir: Path | None = None) -> Catalog:
     """The shipped catalog together with the user's. A broken file stops no other: it is in `problems`."""
     metrics: dict[str, Metric] = {}
     views: dict[str, View] = {}
+    checks: dict[str, Check] = {}
+    parts: dict[str, Part] = {}
     problems: list[QueryFileError] = []
     for root in filter(None, (resource_dir("queries"), queries_dir)):
         found: list[Metric | View] = [
@@ -43,12 +52,44 @@ def load_catalog(queries_dir: Path | None = None) -> Catalog:
                 metrics[item.name] = item
             else:
                 views[item.name] = item
+        _add(checks, load_checks(root / "checks", problems), "check", problems)
+        _add(parts, load_parts(root / "checks", problems), "part", problems)
     for view in list(views.values()):
         if missing := [need for need in view.needs if need not in metrics and need not in views]:
             del views[view.name]
             what = f"{view.path}:1: the view {view.name} needs {', '.join(missing)}, which is not in the catalog."
             problems.append(QueryFileError(what, "Mend `needs:`, or the file that it needs."))
-    return Catalog(metrics, views, tuple(problems))
+    _drop_incomplete(checks, parts, problems)
+    return Catalog(metrics, views, tuple(problems), checks, parts)
+
+
+def _add(known: dict[str, _T], found: list[_T], what: str, problems: list[QueryFileError]) -> None:
+    for item in found:
+        if item.name in known:
+            problems.append(
+                QueryFileError(f"{item.path}:1: there is already a {what} named {item.name}.", "Rename the file.")
+            )
+        else:
+            known[item.name] = item
+
+
+def _drop_incomplete(checks: dict[str, Check], parts: dict[str, Part], problems: list[QueryFileError]) -> None:
+    """Leaves out what uses a part that is not there, or parts that use each other."""
+    items: list[Check | Part] = [*parts.values(), *checks.values()]
+    for item in items:
+        if missing := without_parts(item, parts):
+            what = f"{item.path}:1: {item.name} uses {', '.join(missing)}, which is not in checks/parts."
+            problems.append(QueryFileError(what, "Mend `uses:`, or add the part."))
+            if isinstance(item, Check):
+                del checks[item.name]
+            else:
+                del parts[item.name]
+    for check in list(checks.values()):
+        try:
+            parts_of(check, parts)
+        except QueryFileError as error:
+            problems.append(error)
+            del checks[check.name]
 
 
 def is_for(metric: Metric, server: Server) -> bool:
@@ -58,27 +99,10 @@ def is_for(metric: Metric, server: Server) -> bool:
 
 def pick_variant(metric: Metric, server: Server) -> tuple[Variant | None, str]:
     """The variant that serves this server, or None and what the server lacks, with the way to mend it."""
-    versions: tuple[int, ...] = ()
-    for need in metric.requires:
-        if need.role and need.role not in server.roles:
-            return None, f"{server.role} is not a member of {need.role}: GRANT {need.role} TO {server.role}"
-        if need.extension:
-            if need.extension not in server.extensions:
-                return None, (
-                    f"the extension {need.extension} is not in database {server.database}: "
-                    f"CREATE EXTENSION {need.extension}"
-                )
-            if need.extension == "pg_stat_statements" and not server.is_statements_loaded:
-                return (
-                    None,
-                    "pg_stat_statements is not loaded: shared_preload_libraries = 'pg_stat_statements'",
-                )
-            _, versions = server.extensions[need.extension]
-            if versions < need.version:
-                return None, (
-                    f"{need} is needed, {'.'.join(map(str, versions))} is there: "
-                    f"ALTER EXTENSION {need.extension} UPDATE"
-                )
+    if why_not := unmet(metric.requires, server):
+        return None, why_not
+    extensions = [need.extension for need in metric.requires if need.extension]
+    versions = server.extensions[extensions[-1]][1] if extensions else ()
     fitting = [v for v in metric.variants if v.major <= server.major and v.extension_version <= versions]
     if not fitting:
         lowest = metric.variants[0]
@@ -86,11 +110,37 @@ def pick_variant(metric: Metric, server: Server) -> tuple[Variant | None, str]:
     return fitting[-1], ""
 
 
+def unmet(requires: Iterable[Requirement], server: Server) -> str:
+    """What a server lacks, with the way to mend it; empty when it has all of it."""
+    for need in requires:
+        if need.role and need.role not in server.roles:
+            return f"{server.role} is not a member of {need.role}: GRANT {need.role} TO {server.role}"
+        if need.extension and need.extension not in server.extensions:
+            return (
+                f"the extension {need.extension} is not in database {server.database}: "
+                f"CREATE EXTENSION {need.extension}"
+            )
+        if need.extension == "pg_stat_statements" and not server.is_statements_loaded:
+            return "pg_stat_statements is not loaded: shared_preload_libraries = 'pg_stat_statements'"
+        if need.extension and (there := server.extensions[need.extension][1]) < need.version:
+            return f"{need} is needed, {'.'.join(map(str, there))} is there: ALTER EXTENSION {need.extension} UPDATE"
+    return ""
+
+
 def render_sql(variant: Variant, server: Server) -> str:
     """The variant's SQL with `@extschema:NAME@` replaced by the extension's quoted schema."""
+    return _with_schemas(variant.sql, server)
 
+
+def render_check(check: Check, parts: Mapping[str, Part], tenancy: str, server: Server) -> str:
+    """The check's SQL below the parts that it uses; `tenancy`: the SELECT that stands for the part of that name."""
+    tables = [f"tenancy AS (\n{tenancy}\n)", *(f"{part.name} AS (\n{part.sql}\n)" for part in parts_of(check, parts))]
+    return _with_schemas(f"WITH {', '.join(tables)}\nSELECT * FROM (\n{check.sql}\n) AS found", server)
+
+
+def _with_schemas(sql: str, server: Server) -> str:
     def schema(match: re.Match[str]) -> str:
         name, _ = server.extensions[match[1]]
         return '"' + name.replace('"', '""') + '"'
 
-    return _EXTSCHEMA.sub(schema, variant.sql)
+    return _EXTSCHEMA.sub(schema, sql)

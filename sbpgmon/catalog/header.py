@@ -7,13 +7,21 @@ indented line a column. docs/metrics.md and CONTRIBUTING.md show it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sbpgmon.config import parse_seconds
 from sbpgmon.errors import QueryFileError
+from sbpgmon.model import Requirement
 
 _KEY = re.compile(r"^([a-z][a-z_]*):(?:\s+(.*))?$")
+
+# Strings, comments and quoted identifiers: what is in them is not the query's own.
+_QUOTED = re.compile(
+    r"""--[^\n]* | /\*.*?\*/ | (?<![\w$])[eE]'(?:[^'\\]|\\.|'')*' | '[^']*' | "[^"]*" | \$(\w*)\$.*?\$\1\$""",
+    re.VERBOSE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +92,54 @@ def parse_header(path: Path, keys: frozenset[str]) -> Header:
         raise fail(len(lines) or 1, "there is no query below the header")
     title, _, rest = "\n".join(prose).strip().partition("\n")
     return Header(path, title.strip(), rest.strip(), values, tuple(columns), sql, sql_line)
+
+
+def single_statement(header: Header) -> str:
+    """The query without strings and comments, line by line; raises QueryFileError for more than one statement."""
+    code = _QUOTED.sub(_blank, header.sql)
+    if ";" in code:
+        line = header.sql_line + code[: code.index(";")].count("\n")
+        raise header.fail(line, "the file holds more than one statement", "It is one SELECT, without a `;` in it.")
+    return code
+
+
+def _blank(match: re.Match[str]) -> str:
+    """Lines stay where they are, identifiers what they are."""
+    return match[0].replace(";", " ") if match[0].startswith('"') else " " + "\n" * match[0].count("\n")
+
+
+def requirements(header: Header) -> tuple[Requirement, ...]:
+    """The `requires:` of a header; raises QueryFileError."""
+    line, text = header.value("requires", "")
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        words = part.split()
+        if words[0] == "extension" and len(words) in (2, 3):
+            version = words[2] if len(words) == 3 else ""
+            if not re.fullmatch(r"(\d+(\.\d+)*)?", version):
+                raise header.fail(line, f"{version!r} is not an extension's version")
+            found.append(Requirement("", words[1], tuple(int(n) for n in version.split(".") if n)))
+        elif len(words) == 1 and words[0].startswith("pg_"):
+            found.append(Requirement(role=words[0]))
+        else:
+            raise header.fail(line, f"{part!r} is neither a predefined role (pg_…) nor `extension NAME [VERSION]`")
+    return tuple(found)
+
+
+def choice(header: Header, key: str, default: str, choices: Sequence[str]) -> str:
+    """A key's value out of a few; raises QueryFileError."""
+    line, value = header.value(key, default)
+    if value not in choices:
+        raise header.fail(line, f"`{key}: {value}` is not one of {', '.join(choices)}")
+    return value
+
+
+def seconds(header: Header, line: int, text: str) -> float:
+    """A duration in seconds, more than 0; raises QueryFileError."""
+    try:
+        found = parse_seconds(text)
+    except ValueError as error:
+        raise header.fail(line, str(error)) from None
+    if found <= 0:
+        raise header.fail(line, "a duration must be more than 0")
+    return found

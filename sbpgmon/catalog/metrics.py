@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from sbpgmon.catalog.header import Header, parse_header
+from sbpgmon.catalog.header import Header, choice, parse_header, requirements, seconds, single_statement
 from sbpgmon.catalog.names import COLUMNS, PATTERN, problem_of
-from sbpgmon.config import parse_seconds
 from sbpgmon.errors import QueryFileError
 from sbpgmon.model import TIER_SECONDS, TYPES, Column, Kind, Metric, Requirement, Variant
 
@@ -17,11 +16,6 @@ KEYS = frozenset(["interval", "scope", "role", "requires", "missing", "nulls", "
 _FILE = re.compile(r"^(?P<name>[^.]+)(?:\.(?:pg(?P<major>\d{2})|ext(?P<extension>\d+(?:\.\d+)*)))?\.sql$")
 _COLUMN = re.compile(r"^(\S+)\s+(\S+)\s+(double precision|\S+)(?:\s+(.*?))?(?:\s*\[([^\]]+)\])?$")
 _EXTSCHEMA = re.compile(r"@extschema:(\w+)@")
-# Strings, comments and quoted identifiers: what is in them is not the query's own.
-_QUOTED = re.compile(
-    r"""--[^\n]* | /\*.*?\*/ | (?<![\w$])[eE]'(?:[^'\\]|\\.|'')*' | '[^']*' | "[^"]*" | \$(\w*)\$.*?\$\1\$""",
-    re.VERBOSE | re.DOTALL,
-)
 _LACKS = re.compile(r"\bnull\s*::\s*(?:double precision|\w+)\s+(?:as\s+)?\"?(\w+)\"?", re.IGNORECASE)
 _MIN_INTERVAL_SECONDS = 1.0
 _CHOICES = {
@@ -74,10 +68,10 @@ def parse_metric(paths: Iterable[Path]) -> Metric:
         raise first.fail(1, "the header does not begin with a line that says what the metric is")
     columns = _columns(first)
     line, interval = first.value("interval")
-    interval_seconds = _seconds(first, line, interval)
+    interval_seconds = seconds(first, line, interval)
     if interval_seconds < _MIN_INTERVAL_SECONDS:
         raise first.fail(line, f"interval {interval} is shorter than a second")
-    requires = _requires(first)
+    requires = requirements(first)
     variants = tuple(_with_lacks(variant, header, columns, requires) for variant, header in headers)
     if any(v.extension_version for v in variants) and not any(r.extension for r in requires):
         raise first.fail(1, "a variant by extension version (`.ext1.10.sql`) needs `requires: extension NAME`")
@@ -86,15 +80,15 @@ def parse_metric(paths: Iterable[Path]) -> Metric:
         title=first.title.rstrip("."),
         description=first.description,
         interval_seconds=interval_seconds,
-        scope=_choice(first, "scope", "instance"),
-        role=_choice(first, "role", "any"),
+        scope=choice(first, "scope", "instance", _CHOICES["scope"]),
+        role=choice(first, "role", "any", _CHOICES["role"]),
         requires=requires,
-        missing=_choice(first, "missing", "unknown"),
-        nulls=_choice(first, "nulls", "unknown"),
-        timeout_seconds=_seconds(first, *first.value("timeout", "5s")),
+        missing=choice(first, "missing", "unknown", _CHOICES["missing"]),
+        nulls=choice(first, "nulls", "unknown", _CHOICES["nulls"]),
+        timeout_seconds=seconds(first, *first.value("timeout", "5s")),
         columns=columns,
         variants=variants,
-        resets_are=_choice(first, "resets", "certain"),
+        resets_are=choice(first, "resets", "certain", _CHOICES["resets"]),
         chosen_tiers=_tiers(first, interval_seconds),
     )
 
@@ -121,12 +115,7 @@ def _variant(path: Path) -> Variant:
 def _with_lacks(
     variant: Variant, header: Header, columns: tuple[Column, ...], requires: tuple[Requirement, ...]
 ) -> Variant:
-    code = _QUOTED.sub(_blank, header.sql)
-    if ";" in code:
-        line = header.sql_line + code[: code.index(";")].count("\n")
-        raise header.fail(
-            line, "the file holds more than one statement", "A metric is one SELECT, without a `;` in it."
-        )
+    code = single_statement(header)
     for match in _EXTSCHEMA.finditer(header.sql):
         if match[1] not in {need.extension for need in requires}:
             line = header.sql_line + header.sql[: match.start()].count("\n")
@@ -136,11 +125,6 @@ def _with_lacks(
         if column.name in lacks and column.kind in (Kind.KEY, Kind.RESET, Kind.LOSS):
             raise header.fail(1, f"the {column.kind} column {column.name} is a constant NULL")
     return Variant(variant.path, header.sql, variant.major, variant.extension_version, lacks)
-
-
-def _blank(match: re.Match[str]) -> str:
-    """Lines stay where they are, identifiers what they are."""
-    return match[0].replace(";", " ") if match[0].startswith('"') else " " + "\n" * match[0].count("\n")
 
 
 def _columns(header: Header) -> tuple[Column, ...]:
@@ -174,23 +158,6 @@ def _columns(header: Header) -> tuple[Column, ...]:
     return tuple(columns.values())
 
 
-def _requires(header: Header) -> tuple[Requirement, ...]:
-    line, text = header.value("requires", "")
-    found = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        words = part.split()
-        if words[0] == "extension" and len(words) in (2, 3):
-            version = words[2] if len(words) == 3 else ""
-            if not re.fullmatch(r"(\d+(\.\d+)*)?", version):
-                raise header.fail(line, f"{version!r} is not an extension's version")
-            found.append(Requirement("", words[1], tuple(int(n) for n in version.split(".") if n)))
-        elif len(words) == 1 and words[0].startswith("pg_"):
-            found.append(Requirement(role=words[0]))
-        else:
-            raise header.fail(line, f"{part!r} is neither a predefined role (pg_…) nor `extension NAME [VERSION]`")
-    return tuple(found)
-
-
 def _tiers(header: Header, interval_seconds: float) -> tuple[str, ...]:
     line, text = header.value("tiers", "")
     names = tuple(text.replace(",", " ").split())
@@ -205,20 +172,3 @@ def _tiers(header: Header, interval_seconds: float) -> tuple[str, ...]:
             line, f"the finest tier holds every reading, and {names[0]} is coarser than the interval", "Begin finer."
         )
     return names
-
-
-def _choice(header: Header, key: str, default: str) -> str:
-    line, value = header.value(key, default)
-    if value not in _CHOICES[key]:
-        raise header.fail(line, f"`{key}: {value}` is not one of {', '.join(_CHOICES[key])}")
-    return value
-
-
-def _seconds(header: Header, line: int, text: str) -> float:
-    try:
-        seconds = parse_seconds(text)
-    except ValueError as error:
-        raise header.fail(line, str(error)) from None
-    if seconds <= 0:
-        raise header.fail(line, "a duration must be more than 0")
-    return seconds

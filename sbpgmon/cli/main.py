@@ -79,6 +79,7 @@ class _Group(click.Group):
         "status": "history",
         "top": "history",
         "targets": "targets",
+        "tenants": "tenants",
         "metrics": "metrics",
         "store": "store",
         "rollback": "removal",

@@ -1,0 +1,103 @@
+"""`tenants`: whether one tenant can see another's data."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
+
+from sbpgmon.catalog.catalog import Catalog
+from sbpgmon.cli.main import Context
+from sbpgmon.cli.output import console, print_table, to_json
+from sbpgmon.collect.isolation import look
+from sbpgmon.config import Settings
+from sbpgmon.errors import ConfigError, IsolationFailedError, IsolationUnknownError
+from sbpgmon.findings import IsolationReading
+from sbpgmon.present import tenants as present
+from sbpgmon.sources.probe import probe, refuse_unsafe
+from sbpgmon.sources.session import Session
+
+
+@click.group()
+def tenants() -> None:
+    """Whether one tenant can see another's data, and how sure that is."""
+
+
+@tenants.command()
+@click.option("--target", "names", multiple=True, metavar="NAME", help="Only this target; can be given again.")
+@click.option("--check", "checks", multiple=True, metavar="CHECK", help="Only this check; can be given again.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.pass_obj
+def check(context: Context, names: tuple[str, ...], checks: tuple[str, ...], form: str) -> None:
+    """Runs every check now, and says what passes, what fails and what is unknown.
+
+    Reads the targets alone and writes nothing. Ends with 0 when all passes, with 3 when anything fails, with 4 when
+    something is unknown and nothing fails.
+    """
+    settings = context.load_with_targets()
+    catalog = context.catalog(settings)
+    if unknown := sorted(set(checks) - catalog.checks.keys()):
+        raise ConfigError(f"There is no check {', '.join(unknown)}.", "`sbpgmon tenants checks` lists them.")
+    readings = _look(settings, catalog, names, checks)
+    found, rows = present.summary(readings), present.rows(readings)
+    if form == "json":
+        click.echo(to_json({"summary": found, "findings": rows}))
+    else:
+        _print(found, rows, is_many=len(readings) > 1)
+    fails, unknowns = found["fail"] or 0, found["unknown"] or 0
+    if fails:
+        raise IsolationFailedError(f"{fails} findings: tenants are not kept apart.", "Run the statement of each.")
+    if unknowns:
+        raise IsolationUnknownError(
+            f"{unknowns} things could not be seen: nobody knows whether tenants are kept apart.",
+            "Each says what would change that.",
+        )
+
+
+def _look(settings: Settings, catalog: Catalog, names: Sequence[str], checks: Sequence[str]) -> list[IsolationReading]:
+    if unknown := sorted(set(names) - {target.name for target in settings.targets}):
+        raise ConfigError(f"There is no target {', '.join(unknown)}.", "`sbpgmon targets list` lists them.")
+    readings: list[IsolationReading] = []
+    with _progress() as progress:
+        for target in settings.targets:
+            if names and target.name not in names:
+                continue
+            with Session(target, settings.agent.connect_timeout) as session:
+                server = probe(session)
+                refuse_unsafe(target.name, server, allow_superuser=settings.allow_superuser)
+                task = progress.add_task(target.name, total=None)
+
+                def tell(name: str, task: TaskID = task, target: str = target.name) -> None:
+                    progress.update(task, description=f"{target}: {name}")
+
+                readings.append(look(session, server, catalog, settings.tenancy_of(target.name), checks, tell))
+                progress.remove_task(task)
+    return readings
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress]:
+    """On stderr, gone at the end; nothing where there is no terminal."""
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), console=console(stderr=True), transient=True
+    ) as progress:
+        yield progress
+
+
+def _print(found: dict[str, Any], rows: list[dict[str, Any]], *, is_many: bool) -> None:
+    out = console()
+    for row in rows:
+        style = {"fail": "bold red", "unknown": "yellow", "allowed": "dim"}[row["status"]]
+        where = f"{row['target']}: " if is_many else ""
+        role = f"  role {row['role']}" if row["role"] else ""
+        head = f"{row['severity']} {row['check']}  {where}{row['object']}{role}".rstrip()
+        out.print(f"[{style}]{row['status']:<7}[/] {escape(head)}  [dim]{row['id']}[/]")
+        out.print(f"        {escape(row['detail'])}")
+        out.print(f"        → {escape(row['allowed'] if row['status'] == 'allowed' else row['remedy'])}")
+    figures = [(key.replace("_", " "), "unknown" if value is None else value) for key, value in found.items()]
+    cells = [{"what": what, "value": value} for what, value in figures]
+    print_table("", [("what", "", False), ("value", "", True)], cells, out=out)

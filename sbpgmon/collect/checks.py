@@ -1,0 +1,143 @@
+"""Runs checks on one target: each in a transaction of its own; one that fails is unknown, and the others go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+from sbpgmon.catalog.catalog import Catalog, render_check, unmet
+from sbpgmon.collect.tenancy import Known
+from sbpgmon.errors import SbpgmonError, TargetError
+from sbpgmon.findings import SEVERITIES, Check, CheckRun, Finding, Outcome, limited
+from sbpgmon.model import Server
+from sbpgmon.sources.session import Session
+from sbpgmon.tenancy import Allow
+
+MAX_FINDINGS = 1000  # of one check; more are counted
+_COLUMNS = {"object", "role", "detail", "remedy", "severity", "status", "part"}
+_NEEDED = {"object", "detail", "remedy"}
+
+
+def run_checks(
+    session: Session, server: Server, catalog: Catalog, checks: Iterable[Check], known: Known
+) -> list[CheckRun]:
+    """What these checks say, in their order. A check that could not be run is unknown, and says why."""
+    return [run_check(session, server, catalog, check, known) for check in checks]
+
+
+def run_check(session: Session, server: Server, catalog: Catalog, check: Check, known: Known) -> CheckRun:
+    """One check. Nothing is raised: what the server says is a finding."""
+    began = time.monotonic()
+    if why_not := unmet(check.requires, server):
+        problem, _, remedy = why_not.partition(": ")
+        return failed(check, problem, remedy, known)
+    try:
+        rows, found = _read(session, server, catalog, check, known)
+    except SbpgmonError as error:
+        return failed(check, error.what, error.way_out, known, time.monotonic() - began)
+    if wrong := _problem(found):
+        return failed(check, f"{check.path}: {wrong}", "Mend the query; CONTRIBUTING.md says what it returns.", known)
+    try:
+        findings = [_finding(check, row, known) for row in rows[:MAX_FINDINGS]]
+    except ValueError as error:
+        return failed(check, f"{check.path}: {error}", "Mend the query; CONTRIBUTING.md says what it returns.", known)
+    if len(rows) > MAX_FINDINGS:
+        detail = f"More than {MAX_FINDINGS} findings: the rest is not listed."
+        findings.append(_unknown(check, detail, "Mend what is listed, then look again.", known, part="more"))
+    return CheckRun(check.name, tuple(findings), time.monotonic() - began, is_complete=len(rows) <= MAX_FINDINGS)
+
+
+def failed(check: Check, problem: str, remedy: str, known: Known, seconds: float = 0.0) -> CheckRun:
+    """A check that could not be run: what it found before is neither there nor gone."""
+    finding = _unknown(check, f"Not seen: {problem.rstrip('.')}.", remedy, known)
+    return CheckRun(check.name, (finding,), seconds, is_complete=False)
+
+
+def allow(finding: Finding, allowances: Iterable[Allow], today: date) -> Finding:
+    """The finding, marked with the reason when the user lets it be; an expired allowance changes nothing."""
+    for item in allowances:
+        fits = (
+            item.check == finding.check
+            and item.object in (None, finding.object)
+            and item.role in (None, finding.role)
+            and item.queryid is None
+            and item.tag is None
+        )
+        if fits and today <= item.expires and finding.outcome is Outcome.FAIL:
+            return replace(finding, allowed=f"{item.reason} (until {item.expires})")
+    return finding
+
+
+def expired(allowances: Iterable[Allow], today: date) -> CheckRun:
+    """The allowances that hold no longer: each is a finding, until it is renewed or taken out."""
+    findings = [
+        Finding(
+            check="allowance_expired",
+            outcome=Outcome.FAIL,
+            severity="P2",
+            object=item.object or item.check,
+            role=item.role or "",
+            detail=f"The allowance of {item.check} ended on {item.expires}: {item.reason}.",
+            remedy="Mend what it allowed and take it out of [[tenancy.allow]], or give it another day.",
+            part=item.check,
+        )
+        for item in allowances
+        if item.expires < today
+    ]
+    return CheckRun("allowance_expired", tuple(findings))
+
+
+def _read(
+    session: Session, server: Server, catalog: Catalog, check: Check, known: Known
+) -> tuple[list[Mapping[str, Any]], list[str]]:
+    query = render_check(check, catalog.parts, known.sql(), server)
+    sql = f"/* sbpgmon:{check.name} */ {query}\nLIMIT {MAX_FINDINGS + 1}"
+    for again in (True, False):
+        try:
+            with session.transaction(check.timeout_seconds) as (cursor, _):
+                rows = cursor.execute(f"SELECT * FROM ({sql}) AS listed".encode()).fetchall()
+                names = [column.name for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in rows], names
+        except TargetError as error:
+            # A table that was dropped between two of the catalog's own looks is gone when it is looked at again.
+            if not again or session.is_broken or not any(state in error.what for state in ("XX000", "42P01")):
+                raise
+    raise AssertionError
+
+
+def _problem(names: list[str]) -> str:
+    if missing := sorted(_NEEDED.difference(names)):
+        return f"the query does not return {', '.join(missing)}"
+    if more := sorted(set(names) - _COLUMNS):
+        return f"the query returns {', '.join(more)}, which no finding has"
+    return ""
+
+
+def _finding(check: Check, row: Mapping[str, Any], known: Known) -> Finding:
+    values = {key: "" if value is None else str(value) for key, value in row.items()}
+    severity = values.get("severity") or check.severity
+    outcome = values.get("status") or "fail"
+    if severity not in SEVERITIES:
+        raise ValueError(f"{severity!r} is not a severity: {', '.join(SEVERITIES)}")
+    if outcome not in ("fail", "unknown"):
+        raise ValueError(f"{outcome!r} is not a status: fail or unknown; what passes has no row")
+    finding = Finding(
+        check=check.name,
+        outcome=Outcome(outcome),
+        severity=severity,
+        object=values["object"],
+        role=values.get("role", ""),
+        detail=values["detail"],
+        remedy=values["remedy"],
+        part=values.get("part", ""),
+        is_heuristic=check.is_heuristic,
+    )
+    return limited(finding, is_confirmed=known.confirmed)
+
+
+def _unknown(check: Check, detail: str, remedy: str, known: Known, part: str = "") -> Finding:
+    finding = Finding(check.name, Outcome.UNKNOWN, check.severity, "", "", detail, remedy, part)
+    return limited(finding, is_confirmed=known.confirmed)

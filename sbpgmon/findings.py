@@ -1,0 +1,119 @@
+"""What travels between the rooms about isolation: checks, what they found, and how sure that is."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from sbpgmon.model import Requirement
+
+
+class Outcome(StrEnum):
+    """What a check says. Isolation holds only with neither a fail nor an unknown."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+# P0: a tenant can see another's data; P1: one step away; P2: a risk; P3: hygiene.
+SEVERITIES = ("P0", "P1", "P2", "P3")
+LIMIT_UNCONFIRMED = "P2"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One SQL file of queries/checks/: looks on a target for one thing that is wrong."""
+
+    name: str
+    title: str
+    description: str  # what a tenant could do with it
+    models: tuple[str, ...]  # for which ways of keeping tenants apart; `all`
+    severity: str  # of its findings, unless a row says otherwise
+    is_heuristic: bool  # it reads text, where only text can tell
+    kind: str  # catalog; or data: its rows say what is to be swept
+    interval_seconds: float
+    timeout_seconds: float
+    requires: tuple[Requirement, ...]
+    uses: tuple[str, ...]  # parts
+    sql: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One SQL file of queries/checks/parts/: a common table expression that checks and other parts use by its name."""
+
+    name: str
+    uses: tuple[str, ...]
+    sql: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, or that could not be seen."""
+
+    check: str
+    outcome: Outcome
+    severity: str
+    object: str  # schema.table, a function's signature, a role, …; quoted as SQL would
+    role: str  # who could use it; empty: anybody, or nobody in particular
+    detail: str  # what a tenant could do with it
+    remedy: str  # the statement that mends it
+    part: str = ""  # tells findings of one object apart: a policy's name
+    is_heuristic: bool = False
+    allowed: str = ""  # why the user lets it be
+
+    @property
+    def key(self) -> str:
+        """The same from run to run, whatever else is found."""
+        return ":".join((self.check, self.object, self.role, self.part)).rstrip(":")
+
+    @property
+    def digest(self) -> str:
+        """Eight characters of the key's hash, to call it by."""
+        return digest_of(self.key)
+
+
+def digest_of(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRun:
+    """One check on one target: all that it found. `is_complete`: what is not in it is not there any more."""
+
+    check: str
+    findings: tuple[Finding, ...] = ()
+    seconds: float = 0.0
+    is_complete: bool = True
+
+    @property
+    def outcome(self) -> Outcome:
+        outcomes = {finding.outcome for finding in self.findings if not finding.allowed}
+        return next((o for o in (Outcome.FAIL, Outcome.UNKNOWN) if o in outcomes), Outcome.PASS)
+
+
+@dataclass(frozen=True, slots=True)
+class IsolationReading:
+    """All checks that ran on one target at one time."""
+
+    target: str
+    time: datetime
+    runs: tuple[CheckRun, ...] = ()
+    figures: dict[str, int | None] = field(default_factory=dict)  # cross_tenant_queries, …; None: not known
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return tuple(finding for run in self.runs for finding in run.findings)
+
+
+def limited(finding: Finding, *, is_confirmed: bool) -> Finding:
+    """The finding; at most P2 while nobody has confirmed how tenants are kept apart."""
+    if is_confirmed or finding.severity >= LIMIT_UNCONFIRMED:
+        return finding
+    return replace(finding, severity=LIMIT_UNCONFIRMED)

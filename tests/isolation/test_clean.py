@@ -1,0 +1,25 @@
+"""On clean databases every check is silent."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.isolation.world import CATALOG, World
+
+
+def test_every_file_is_taken() -> None:
+    assert not CATALOG.problems
+    assert CATALOG.checks
+
+
+@pytest.mark.parametrize("models", [["rls"], ["column"], ["rls", "column"]])
+def test_shared_tables_are_clean(pool: World, models: list[str]) -> None:
+    runs = pool.check(changes={"model": models})
+    assert runs
+    assert not [finding for run in runs.values() for finding in run.findings]
+
+
+def test_schemas_are_clean(schemas: World) -> None:
+    runs = schemas.check()
+    assert runs
+    assert not [finding for run in runs.values() for finding in run.findings]
