@@ -1,4 +1,4 @@
-"""What travels between the rooms about isolation: checks, what they found, and how sure that is."""
+"""What checks found, and how sure that is."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
-
-from sbpgmon.model import Requirement
 
 
 class Outcome(StrEnum):
@@ -22,35 +19,6 @@ class Outcome(StrEnum):
 # P0: a tenant can see another's data; P1: one step away; P2: a risk; P3: hygiene.
 SEVERITIES = ("P0", "P1", "P2", "P3")
 LIMIT_UNCONFIRMED = "P2"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One SQL file of queries/checks/: looks on a target for one thing that is wrong."""
-
-    name: str
-    title: str
-    description: str  # what a tenant could do with it
-    models: tuple[str, ...]  # for which ways of keeping tenants apart; `all`
-    severity: str  # of its findings, unless a row says otherwise
-    is_heuristic: bool  # it reads text, where only text can tell
-    kind: str  # catalog; or data: its rows say what is to be swept
-    interval_seconds: float
-    timeout_seconds: float
-    requires: tuple[Requirement, ...]
-    uses: tuple[str, ...]  # parts
-    sql: str
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One SQL file of queries/checks/parts/: a common table expression that checks and other parts use by its name."""
-
-    name: str
-    uses: tuple[str, ...]
-    sql: str
-    path: Path
 
 
 @dataclass(frozen=True, slots=True)

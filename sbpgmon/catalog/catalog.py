@@ -11,8 +11,8 @@ from typing import TypeVar
 from sbpgmon.catalog.checks import load_checks, load_parts, parts_of, without_parts
 from sbpgmon.catalog.metrics import load_metrics
 from sbpgmon.catalog.views import load_views
+from sbpgmon.checks import Check, Part
 from sbpgmon.errors import QueryFileError
-from sbpgmon.findings import Check, Part
 from sbpgmon.model import Metric, Requirement, Server, Variant, View
 from sbpgmon.resources import resource_dir
 

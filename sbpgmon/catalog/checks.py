@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from sbpgmon.catalog.header import Header, choice, parse_header, requirements, seconds, single_statement
 from sbpgmon.catalog.names import MAX_LENGTH, PATTERN
+from sbpgmon.checks import Check, Part
 from sbpgmon.errors import QueryFileError
-from sbpgmon.findings import SEVERITIES, Check, Part
+from sbpgmon.findings import SEVERITIES
 from sbpgmon.tenancy import MODELS
 
 CHECK_KEYS = frozenset(["kind", "model", "severity", "heuristic", "interval", "timeout", "requires", "uses"])

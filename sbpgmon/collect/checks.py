@@ -9,9 +9,10 @@ from datetime import date
 from typing import Any
 
 from sbpgmon.catalog.catalog import Catalog, render_check, unmet
+from sbpgmon.checks import Check
 from sbpgmon.collect.tenancy import Known
 from sbpgmon.errors import SbpgmonError, TargetError
-from sbpgmon.findings import SEVERITIES, Check, CheckRun, Finding, Outcome, limited
+from sbpgmon.findings import SEVERITIES, CheckRun, Finding, Outcome, limited
 from sbpgmon.model import Server
 from sbpgmon.sources.session import Session
 from sbpgmon.tenancy import Allow

@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from sbpgmon.catalog.catalog import Catalog
+from sbpgmon.checks import Check
 from sbpgmon.collect.checks import allow, expired, run_check
 from sbpgmon.collect.tenancy import Known, know
-from sbpgmon.findings import Check, CheckRun, IsolationReading
+from sbpgmon.findings import CheckRun, IsolationReading
 from sbpgmon.model import Server
 from sbpgmon.sources.session import Session
 from sbpgmon.tenancy import Tenancy
