@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 
 class Outcome(StrEnum):
@@ -59,6 +60,7 @@ class CheckRun:
     findings: tuple[Finding, ...] = ()
     seconds: float = 0.0
     is_complete: bool = True
+    sweep: dict[str, Any] | None = None  # of a check of data: how far it has come, for the next run
 
     @property
     def outcome(self) -> Outcome:
@@ -74,6 +76,10 @@ class IsolationReading:
     time: datetime
     runs: tuple[CheckRun, ...] = ()
     figures: dict[str, int | None] = field(default_factory=dict)  # cross_tenant_queries, …; None: not known
+    slots: dict[str, int] = field(default_factory=dict)  # check -> slot of its grid
+    known_checks: tuple[str, ...] = ()  # all that are looked for on this target; empty: nothing is said of it
+    fingerprint: str | None = None  # digest of the elements; None: not read
+    elements: tuple[tuple[str, str, str], ...] = ()  # kind, object, definition of what keeps tenants apart
 
     @property
     def findings(self) -> tuple[Finding, ...]:

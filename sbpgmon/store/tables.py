@@ -26,6 +26,7 @@ from sbpgmon.store.schema import SCHEMA
 
 metadata = MetaData(schema=SCHEMA)
 _TIME = TIMESTAMP(timezone=True)
+_EVENTS = "identity, restart, crash, failover, baseline, rebuilt, spool"
 
 control = Table(
     "control",
@@ -51,6 +52,7 @@ target = Table(
         BigInteger,
         comment="Of another server that answers by now: nothing is read until `sbpgmon targets accept`",
     ),
+    Column("isolation_fingerprint", Text, comment="Digest of the rows of isolation_element"),
     UniqueConstraint("name", name="target_name_key"),
     comment="Databases that are monitored",
 )
@@ -190,7 +192,7 @@ event = Table(
     Column("event_id", BigInteger, Identity(always=True), primary_key=True),
     Column("ts", _TIME, nullable=False, server_default=text("clock_timestamp()")),
     Column("target_id", Integer),
-    Column("kind", Text, nullable=False, comment="identity, restart, crash, failover, baseline, rebuilt, spool"),
+    Column("kind", Text, nullable=False, comment=f"{_EVENTS}, guard, isolation"),
     Column("detail", Text, nullable=False),
     comment="What happened to the targets and to the history itself",
 )
