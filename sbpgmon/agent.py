@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import signal
 from collections.abc import Callable, Iterator
@@ -55,8 +56,8 @@ class Agent:
 
     def __init__(self, settings: Settings) -> None:
         self._repeats = Repeats()
-        self._readers = Readers(settings)
         self._load(settings)
+        self._readers = Readers(settings, self._catalog)
 
     def _load(self, settings: Settings) -> None:
         catalog = load_catalog(settings.queries_dir)
@@ -66,6 +67,8 @@ class Agent:
             self._repeats.error("", problem.what, str(problem))
         for name in settings.metrics.keys() - catalog.metrics.keys():
             LOGGER.warning("[metrics.%s]: there is no metric of this name", name)
+        for name in settings.checks.keys() - catalog.checks.keys():
+            LOGGER.warning("[checks.%s]: there is no check of this name", name)
         self._settings, self._catalog, self._gate = settings, catalog, gate
         self._intervals = Intervals(settings, catalog, gate)
         self._keeper = Keeper(settings, gate.holder, self._repeats)
@@ -191,7 +194,7 @@ class Agent:
         keeper.close()
         # A target of the same name may be another database now.
         self._readers.close()
-        self._readers = Readers(self._settings)
+        self._readers = Readers(self._settings, self._catalog)
         self._open(outcome)
         LOGGER.info("the configuration was read again: %d targets", len(self._targets))
 
@@ -223,10 +226,11 @@ class Agent:
         if name in self._gate.held:
             return None
         due = self._intervals.due(name, least_seconds)
-        if not due:
+        task = self._intervals.task(name)
+        if not due and task is None:
             return None
         texts = self._gate.wanted_texts(name) if any(d.metric.name == "stat_statements" for d in due) else []
-        return Job(self._targets[name], due, texts, self._gate.identifier(name))
+        return Job(self._targets[name], due, texts, self._gate.identifier(name), task)
 
     @contextlib.contextmanager
     def _pool(self, jobs: int) -> Iterator[tuple[ThreadPoolExecutor, queue.Queue[Job]]]:
@@ -260,6 +264,8 @@ class Agent:
             if error is None and result.refusal is not None:
                 error = result.refusal
                 self._note_target(name, error, outcome)
+            for line in result.findings:
+                LOGGER.log(logging.WARNING if " opened: " in line else logging.INFO, "%s", line, extra={"target": name})
             for metric, note in result.notes:
                 LOGGER.warning("%s", note, extra={"target": name, "metric": metric})
         if error is None:

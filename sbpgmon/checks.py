@@ -35,3 +35,15 @@ class Part:
     uses: tuple[str, ...]
     sql: str
     path: Path
+
+
+# Checks that are no file: what the statements' history says, and what the probe sees.
+STATEMENT_CHECKS = (
+    "cross_tenant_queries",
+    "cross_tenant_queries_suspected",
+    "idor_prone_queries",
+    "cross_schema_statements",
+    "session_level_context",
+    "unparsed_statements",
+)
+PROBE_CHECKS = ("probe_without_context", "probe_foreign_rows", "probe_foreign_key")

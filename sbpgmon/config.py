@@ -60,6 +60,14 @@ class MetricSettings(Section):
     retention: Ages = Field(default={}, description="How long its tiers are kept, in place of the environment's.")
 
 
+class CheckSettings(Section):
+    """What a site changes of one check of tenant isolation."""
+
+    enabled: bool = Field(default=True, description="Whether it is looked at at all.")
+    interval: Seconds | None = Field(default=None, description="How often, in place of the file's `interval:`.")
+    timeout: Seconds | None = Field(default=None, description="Limit of its query, in place of the file's `timeout:`.")
+
+
 class Agent(Section):
     """How the agent works."""
 
@@ -100,6 +108,7 @@ class Settings(BaseSettings):
     store: Store = Store()
     targets: list[Target] = []
     metrics: dict[str, MetricSettings] = {}
+    checks: dict[str, CheckSettings] = {}
     environment: Environment = Environment()
     tenancy: Tenancy = Tenancy()
     agent: Agent = Agent()

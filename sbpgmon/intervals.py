@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sbpgmon.catalog.catalog import Catalog
-from sbpgmon.collect.due import due_metrics, intervals_of
+from sbpgmon.collect.due import as_configured, due_checks, due_metrics, intervals_of
 from sbpgmon.collect.guard import Guard, judge
+from sbpgmon.collect.isolation import Task
 from sbpgmon.config import Settings
 from sbpgmon.logs import LOGGER
 from sbpgmon.model import Due
+from sbpgmon.store.findings import fingerprint_of, sweeps_of
 from sbpgmon.store.gate import Gate
 from sbpgmon.store.weight import last_words, note_words, read_weight
 
@@ -27,6 +29,7 @@ class Intervals:
         self._catalog = catalog
         self._gate = gate
         self._guard = Guard()
+        self._checks = as_configured(catalog, settings.checks)
 
     def due(self, target: str, least_seconds: float) -> list[Due]:
         """What is due on a target. Nothing can be expected oftener than every `least_seconds`."""
@@ -44,6 +47,17 @@ class Intervals:
             for item in due_metrics(self._catalog, self._settings.metrics, slots, time.time(), factors)
             if (name := item.metric.name) not in self._gate.unusable
         ]
+
+    def task(self, target: str) -> Task | None:
+        """The checks of tenant isolation that are due on a target, with what the store knows of them."""
+        known = self._gate.last_check_slots(target)
+        slots = due_checks(self._checks, known, time.time())
+        if not slots:
+            return None
+        sweeps = self._gate.ask(lambda conn: sweeps_of(conn, target)) or {}
+        fingerprint = self._gate.ask(lambda conn: fingerprint_of(conn, target))
+        checks = {name: self._checks[name] for name in slots}
+        return Task(self._settings.tenancy_of(target), checks, slots, sweeps, fingerprint)
 
     def _weigh(self, target: str, intervals: Mapping[str, float]) -> None:
         """Looks at what the agent costs on a target, and stretches its intervals there, or lets them be again."""

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from sbpgmon.errors import OtherServerError
+from sbpgmon.findings import IsolationReading
 
 
 class Kind(StrEnum):
@@ -256,6 +257,7 @@ class TargetPoll:
     texts: tuple[StatementText, ...] = ()
     texts_read: bool = False  # all that were wanted
     error: str = ""
+    isolation: IsolationReading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +279,7 @@ class WriteResult:
     failures: list[tuple[str, str]] = field(default_factory=list)  # metric, why it could not be stored
     notes: list[tuple[str, str]] = field(default_factory=list)  # metric, what is to be known
     refusal: OtherServerError | None = None  # why nothing of it was stored
+    findings: list[str] = field(default_factory=list)  # that opened or closed
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
 import pytest
@@ -23,6 +23,9 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from sbpgmon.demo.server import Cluster
+
+if TYPE_CHECKING:
+    from tests.isolation.world import World
 
 # A shell's background job starts with SIGINT ignored, and its children with it: tests send it to theirs.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -151,3 +154,21 @@ def database(cluster: Server, make_role: Callable[..., str]) -> Iterator[Databas
     finally:
         with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def make_world(cluster: Server) -> Iterator[Callable[[str], World]]:
+    """Makes a clean database of many tenants with roles of its own: `pool` or `schemas`."""
+    from tests.isolation.world import World
+    from tests.sql.lab import scratch
+
+    made: list[World] = []
+    with contextlib.ExitStack() as stack:
+
+        def make(kind: str) -> World:
+            made.append(World(stack.enter_context(scratch(cluster)), kind))
+            return made[-1]
+
+        yield make
+    for world in made:
+        world.drop_roles()

@@ -52,7 +52,6 @@ def upgrade() -> None:
         "check_state",
         sa.Column("target_id", sa.Integer(), nullable=False),
         sa.Column("check_name", sa.Text(), nullable=False, comment="Name of the SQL file"),
-        sa.Column("last_slot", sa.BigInteger(), nullable=False, comment="Slot of the last run"),
         sa.Column("last_run", _TIME, nullable=False, comment="Time of the last run"),
         sa.Column("status", sa.String(length=8), nullable=False, comment="pass, fail or unknown"),
         sa.Column("fails", sa.Integer(), nullable=False, comment="Findings that fail and are not allowed"),
@@ -79,6 +78,17 @@ def upgrade() -> None:
         sa.Column("isolation_fingerprint", sa.Text(), nullable=True, comment="Digest of the rows of isolation_element"),
         schema="monitoring",
     )
+    op.add_column(
+        "target",
+        sa.Column(
+            "check_slots",
+            postgresql.JSONB(),
+            server_default=sa.text("'{}'"),
+            nullable=False,
+            comment="Check -> slot of its last run",
+        ),
+        schema="monitoring",
+    )
     op.alter_column(
         "event", "kind", schema="monitoring", existing_type=sa.Text(), existing_nullable=False,
         existing_comment=_KINDS, comment=f"{_KINDS}, guard, isolation",
@@ -90,6 +100,7 @@ def downgrade() -> None:
         "event", "kind", schema="monitoring", existing_type=sa.Text(), existing_nullable=False,
         existing_comment=f"{_KINDS}, guard, isolation", comment=_KINDS,
     )  # fmt: skip
+    op.drop_column("target", "check_slots", schema="monitoring")
     op.drop_column("target", "isolation_fingerprint", schema="monitoring")
     op.drop_table("isolation_element", schema="monitoring")
     op.drop_table("check_state", schema="monitoring")

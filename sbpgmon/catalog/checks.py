@@ -16,7 +16,7 @@ from sbpgmon.tenancy import MODELS
 
 CHECK_KEYS = frozenset(["kind", "model", "severity", "heuristic", "interval", "timeout", "requires", "uses"])
 PART_KEYS = frozenset(["uses"])
-KINDS = ("catalog", "data")
+KINDS = ("catalog", "data", "fingerprint")
 TENANCY = "tenancy"  # the part that the agent itself brings: what is declared, or was detected
 _T = TypeVar("_T", Check, Part)
 
@@ -28,7 +28,7 @@ def load_checks(folder: Path, problems: list[QueryFileError]) -> list[Check]:
 
 def load_parts(folder: Path, problems: list[QueryFileError]) -> list[Part]:
     """All parts of one folder, in the same way."""
-    return _load(folder / "parts", _parse_part, problems)
+    return _load(folder / "parts", load_part, problems)
 
 
 def _load(folder: Path, parse: Callable[[Path], _T], problems: list[QueryFileError]) -> list[_T]:
@@ -94,7 +94,8 @@ def _parse_check(path: Path) -> Check:
     )
 
 
-def _parse_part(path: Path) -> Part:
+def load_part(path: Path) -> Part:
+    """The part that a file is. Raises QueryFileError."""
     name = _name(path)
     if name == TENANCY:
         raise QueryFileError(f"{path}:1: {TENANCY} is a part that the agent brings.", "Rename the file.")

@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.cli.main import Context
 from sbpgmon.cli.output import console, print_table, to_json
-from sbpgmon.collect.isolation import look
+from sbpgmon.collect.isolation import Task, look
 from sbpgmon.config import Settings
 from sbpgmon.errors import ConfigError, IsolationFailedError, IsolationUnknownError
 from sbpgmon.findings import IsolationReading
@@ -74,7 +74,9 @@ def _look(settings: Settings, catalog: Catalog, names: Sequence[str], checks: Se
                 def tell(name: str, task: TaskID = task, target: str = target.name) -> None:
                     progress.update(task, description=f"{target}: {name}")
 
-                readings.append(look(session, server, catalog, settings.tenancy_of(target.name), checks, tell))
+                chosen = {name: check for name, check in catalog.checks.items() if not checks or name in checks}
+                work = Task(settings.tenancy_of(target.name), chosen)
+                readings.append(look(session, server, catalog, work, tell))
                 progress.remove_task(task)
     return readings
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from sbpgmon.catalog.catalog import Catalog
-from sbpgmon.config import MetricSettings
+from sbpgmon.checks import Check
+from sbpgmon.config import CheckSettings, MetricSettings
 from sbpgmon.model import Due
 
 
@@ -48,4 +50,31 @@ def due_metrics(
         # Another interval has another grid: a slot that seems to lie ahead tells nothing.
         if last is None or slot // factor > last // factor or last > slot + 1:
             due.append(Due(catalog.metrics[name], slot, interval * factor))
+    return due
+
+
+def as_configured(catalog: Catalog, settings: Mapping[str, CheckSettings]) -> dict[str, Check]:
+    """The checks that are switched on, with the site's intervals and timeouts."""
+    checks = {}
+    for name, check in catalog.checks.items():
+        chosen = settings.get(name, CheckSettings())
+        if chosen.enabled:
+            checks[name] = replace(
+                check,
+                interval_seconds=chosen.interval or check.interval_seconds,
+                timeout_seconds=chosen.timeout or check.timeout_seconds,
+            )
+    return checks
+
+
+def due_checks(checks: Mapping[str, Check], last_slots: Mapping[str, int], epoch_seconds: float) -> dict[str, int]:
+    """The checks whose slot has not been served yet, each with that slot.
+
+    `last_slots`: check -> slot of its last run.
+    """
+    due = {}
+    for name, check in checks.items():
+        slot, last = slot_at(epoch_seconds, check.interval_seconds), last_slots.get(name)
+        if last is None or slot > last or last > slot + 1:
+            due[name] = slot
     return due

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from sbpgmon.catalog.catalog import Catalog
-from sbpgmon.checks import Check
+from sbpgmon.checks import PROBE_CHECKS, STATEMENT_CHECKS, Check
 from sbpgmon.collect.checks import allow, expired, run_check
+from sbpgmon.collect.fingerprint import read_fingerprint
 from sbpgmon.collect.tenancy import Known, know
 from sbpgmon.findings import CheckRun, IsolationReading
 from sbpgmon.model import Server
 from sbpgmon.sources.session import Session
 from sbpgmon.tenancy import Tenancy
 
+ALLOWANCES = "allowance_expired"
+_SAID_OTHERWISE = (*STATEMENT_CHECKS, *PROBE_CHECKS, ALLOWANCES)
 
-def chosen_checks(catalog: Catalog, known: Known, names: Collection[str] = ()) -> list[Check]:
-    """The checks that are for this target, by name; only those of `names`, when there are any."""
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be looked at: checks, how far the sweeps of those of data have come, and what was there before."""
+
+    tenancy: Tenancy
+    checks: Mapping[str, Check]
+    slots: Mapping[str, int] = field(default_factory=dict)  # check -> slot of its grid
+    sweeps: Mapping[str, Any] = field(default_factory=dict)  # check -> CheckRun.sweep of the last time
+    fingerprint: str | None = None
+
+
+def is_for(check: Check, known: Known, tenancy: Tenancy) -> bool:
+    """Whether a check is for this target: for its models, and switched on."""
+    return known.has(check.models) and (check.kind != "data" or tenancy.data.enabled)
+
+
+def chosen_checks(catalog: Catalog, known: Known, names: Sequence[str] = ()) -> list[Check]:
+    """The catalog checks that are for this target; only those of `names`, when there are any."""
     return [
         check
         for name, check in sorted(catalog.checks.items())
@@ -30,22 +51,36 @@ def look(
     session: Session,
     server: Server,
     catalog: Catalog,
-    tenancy: Tenancy,
-    names: Collection[str] = (),
+    task: Task,
     progress: Callable[[str], None] = lambda _: None,
 ) -> IsolationReading:
-    """All that can be seen now. Raises TargetError when the target as a whole cannot be read."""
-    known = know(session, server, tenancy)
-    runs: list[CheckRun] = []
-    for check in chosen_checks(catalog, known, names):
-        progress(check.name)
-        began = time.monotonic()
-        run = run_check(session, server, catalog, check, known)
-        runs.append(replace(run, seconds=time.monotonic() - began))
+    """What these checks say now. Raises TargetError when the target as a whole cannot be read.
+
+    Checks that the poll's deadline leaves no time for are left out: they are due again with the next poll.
+    """
+    known = know(session, server, task.tenancy)
     today = datetime.now(UTC).date()
-    runs = [
-        replace(run, findings=tuple(allow(finding, tenancy.allow, today) for finding in run.findings)) for run in runs
-    ]
-    if not names:
-        runs.append(expired(tenancy.allow, today))
-    return IsolationReading(session.target.name, datetime.now(UTC), tuple(runs))
+    reading = IsolationReading(session.target.name, datetime.now(UTC), slots=dict(task.slots))
+    if not known.models:
+        return reading
+    runs: list[CheckRun] = []
+    left_out = set()
+    for name, check in sorted(task.checks.items()):
+        if not is_for(check, known, task.tenancy):
+            continue
+        if session.is_late or session.is_broken:
+            left_out.add(name)
+            continue
+        progress(name)
+        began = time.monotonic()
+        if check.kind == "fingerprint":
+            run, digest, elements = read_fingerprint(session, server, catalog, check, known, task.fingerprint)
+            reading = replace(reading, fingerprint=digest, elements=elements)
+        else:
+            run = run_check(session, server, catalog, check, known)
+        found = tuple(allow(finding, task.tenancy.allow, today) for finding in run.findings)
+        runs.append(replace(run, findings=found, seconds=time.monotonic() - began))
+    runs.append(expired(task.tenancy.allow, today))
+    there = [name for name, check in catalog.checks.items() if is_for(check, known, task.tenancy)]
+    slots = {name: slot for name, slot in task.slots.items() if name not in left_out}
+    return replace(reading, runs=tuple(runs), slots=slots, known_checks=(*sorted(there), *_SAID_OTHERWISE))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from sbpgmon.catalog.catalog import is_for, pick_variant
+from sbpgmon.catalog.catalog import Catalog, is_for, pick_variant
+from sbpgmon.collect.isolation import Task, look
 from sbpgmon.collect.texts import read_texts
 from sbpgmon.config import MetricSettings, Settings
 from sbpgmon.errors import SbpgmonError, TargetError
@@ -24,11 +25,13 @@ def poll_target(
     *,
     identifier: int | None = None,
     look_for_writes: bool = True,
+    catalog: Catalog | None = None,
+    task: Task | None = None,
 ) -> TargetPoll:
     """Reads what is due. One metric that fails does not stop the others; each leaves a reading, good or not.
 
     `described` maps metric -> what was held against its header before; it is added to. `identifier`: the server that
-    the history is of; of another one nothing is read.
+    the history is of; of another one nothing is read. `task`: the checks of `catalog` that are due.
     Raises RefusedError, UnsupportedError or TargetError when the target as a whole cannot be read.
     """
     name = session.target.name
@@ -55,7 +58,13 @@ def poll_target(
             texts, are_all = read_texts(session, server, wanted_texts)
         except SbpgmonError as problem:
             error = f"statement texts: {problem}"
-    return TargetPoll(name, server, tuple(readings), tuple(texts), is_wanted and are_all, error)
+    isolation = None
+    if catalog is not None and task is not None and not (session.is_broken or session.is_late):
+        try:
+            isolation = look(session, server, catalog, task)
+        except SbpgmonError as problem:
+            error = error or f"checks of tenant isolation: {problem}"
+    return TargetPoll(name, server, tuple(readings), tuple(texts), is_wanted and are_all, error, isolation)
 
 
 def unreachable(target: str, due: Sequence[Due], error: SbpgmonError) -> TargetPoll:

@@ -6,6 +6,8 @@ import queue
 import time
 from dataclasses import dataclass, replace
 
+from sbpgmon.catalog.catalog import Catalog
+from sbpgmon.collect.isolation import Task
 from sbpgmon.collect.poll import poll_target, unreachable
 from sbpgmon.config import Settings, Target
 from sbpgmon.errors import SbpgmonError, TargetError
@@ -26,6 +28,7 @@ class Job:
     due: list[Due]
     texts: list[int]
     identifier: int | None = None  # of the server that the history is of, where it is known
+    task: Task | None = None  # checks of tenant isolation that are due
     poll: TargetPoll | None = None
     error: SbpgmonError | None = None
 
@@ -33,8 +36,9 @@ class Job:
 class Readers:
     """The connections to the targets, and what is known of them. A target has one job at a time."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, catalog: Catalog) -> None:
         self._settings = settings
+        self._catalog = catalog
         self._sessions: dict[str, Session] = {}
         self._looked_at: dict[str, float] = {}
         self._described: dict[str, dict[str, Description]] = {}
@@ -86,6 +90,8 @@ class Readers:
                     job.texts,
                     identifier=job.identifier,
                     look_for_writes=look,
+                    catalog=self._catalog,
+                    task=job.task,
                 )
             if look:
                 self._looked_at[name] = time.monotonic()

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from sbpgmon.findings import CheckRun, IsolationReading, Outcome
 from sbpgmon.store.schema import SCHEMA
@@ -68,14 +69,14 @@ RETURNING check_name, key, severity, status, allowed
 
 _STATE = f"""
 INSERT INTO {SCHEMA}.check_state AS s
-  (target_id, check_name, last_slot, last_run, status, fails, unknowns, allowed, seconds, sweep)
-SELECT %(target_id)s, r.check_name, r.last_slot, %(time)s, r.status, r.fails, r.unknowns, r.allowed, r.seconds, r.sweep
+  (target_id, check_name, last_run, status, fails, unknowns, allowed, seconds, sweep)
+SELECT %(target_id)s, r.check_name, %(time)s, r.status, r.fails, r.unknowns, r.allowed, r.seconds, r.sweep
 FROM jsonb_to_recordset(%(runs)s::jsonb)
-  AS r (check_name text, last_slot bigint, status text, fails integer, unknowns integer, allowed integer, seconds real,
+  AS r (check_name text, status text, fails integer, unknowns integer, allowed integer, seconds real,
     sweep jsonb)
 ON CONFLICT (target_id, check_name) DO UPDATE
-SET (last_slot, last_run, status, fails, unknowns, allowed, seconds, sweep)
-  = (excluded.last_slot, excluded.last_run, excluded.status, excluded.fails, excluded.unknowns, excluded.allowed,
+SET (last_run, status, fails, unknowns, allowed, seconds, sweep)
+  = (excluded.last_run, excluded.status, excluded.fails, excluded.unknowns, excluded.allowed,
      excluded.seconds, coalesce(excluded.sweep, s.sweep))
 """
 
@@ -112,7 +113,7 @@ def write_isolation(conn: psycopg.Connection[Any], target_id: int, reading: Isol
         "found": json.dumps(found),
         "complete": [run.check for run in reading.runs if run.is_complete],
         "known": list(reading.known_checks),
-        "runs": json.dumps([_state(run, reading) for run in reading.runs]),
+        "runs": json.dumps([_state(run) for run in reading.runs]),
     }
     conn.execute(_SEEN.encode(), params)
     lines = [_line("opened", *row) for row in conn.execute(_OPENED.encode(), params)]
@@ -125,6 +126,10 @@ def write_isolation(conn: psycopg.Connection[Any], target_id: int, reading: Isol
             params,
         )
     conn.execute(_STATE.encode(), params)
+    conn.execute(
+        f"UPDATE {SCHEMA}.target SET check_slots = check_slots || %s WHERE target_id = %s".encode(),
+        (Jsonb(reading.slots), target_id),
+    )
     if reading.fingerprint is not None:
         _note_changes(conn, target_id, reading)
     return lines
@@ -148,11 +153,10 @@ def fingerprint_of(conn: psycopg.Connection[Any], target: str) -> str | None:
     return row[0] if row else None
 
 
-def _state(run: CheckRun, reading: IsolationReading) -> dict[str, Any]:
+def _state(run: CheckRun) -> dict[str, Any]:
     counted = [finding.outcome for finding in run.findings if not finding.allowed]
     return {
         "check_name": run.check,
-        "last_slot": reading.slots.get(run.check, 0),
         "status": run.outcome.value,
         "fails": counted.count(Outcome.FAIL),
         "unknowns": counted.count(Outcome.UNKNOWN),

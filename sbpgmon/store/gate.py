@@ -25,7 +25,7 @@ from sbpgmon.store import lease
 from sbpgmon.store.connection import StoreConnection
 from sbpgmon.store.preflight import publications
 from sbpgmon.store.spool import Spool, load, state_folder
-from sbpgmon.store.state import last_slots
+from sbpgmon.store.state import CHECK, last_slots
 from sbpgmon.store.sync import add_new, keep_tiers, out_of_date, unusable
 from sbpgmon.store.targets import known_identifiers
 from sbpgmon.store.texts import wanted_texts
@@ -154,6 +154,10 @@ class Gate:
         """Metric -> slot of its last snapshot, as the store or the state folder has it."""
         return self._slots[target]
 
+    def last_check_slots(self, target: str) -> dict[str, int]:
+        """The same of the checks of tenant isolation."""
+        return {name.removeprefix(CHECK): slot for name, slot in self._slots[target].items() if name.startswith(CHECK)}
+
     def identifier(self, target: str) -> int | None:
         """The system identifier of the server that the target's history is of; None while it is not known."""
         return self._identifiers.get(target)
@@ -193,6 +197,8 @@ class Gate:
                 self._ensure_open()
             finally:
                 self._slots[poll.target] |= {reading.metric: reading.slot for reading in poll.readings}
+                if poll.isolation is not None:
+                    self._slots[poll.target] |= {f"{CHECK}{n}": slot for n, slot in poll.isolation.slots.items()}
                 self.spool.keep_slots(poll.target, self._slots[poll.target])
             result = self._writer.write(poll)
             self._note_identity(poll, result)

@@ -60,7 +60,6 @@ check_state = Table(
     metadata,
     Column("target_id", Integer, nullable=False),
     Column("check_name", Text, nullable=False, comment="Name of the SQL file"),
-    Column("last_slot", BigInteger, nullable=False, comment="Slot of the last run"),
     Column("last_run", _TIME, nullable=False, comment="Time of the last run"),
     Column("status", String(8), nullable=False, comment="pass, fail or unknown"),
     Column("fails", Integer, nullable=False, comment="Findings that fail and are not allowed"),

@@ -21,11 +21,13 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
 from sbpgmon.config import Settings
 from sbpgmon.errors import ConfigError, LeaseTakenError, StoreError
+from sbpgmon.findings import CheckRun, Finding, IsolationReading, Outcome
 from sbpgmon.logs import LOGGER
 from sbpgmon.model import Reading, Server, StatementText, Status, TargetPoll
 from sbpgmon.sources.session import parse_dsn
@@ -222,11 +224,30 @@ def load(data: bytes) -> tuple[TargetPoll, int | None]:
             texts=tuple(StatementText(**text) for text in head["texts"]),
             texts_read=head["texts_read"],
             error=head["error"],
+            isolation=_isolation(head.get("isolation")),
         )
         snapshot_id = head["snapshot_id"]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a spooled poll: {error!r}") from None
     return poll, snapshot_id
+
+
+def _isolation(value: dict[str, Any] | None) -> IsolationReading | None:
+    if value is None:
+        return None
+    runs = []
+    for run in value["runs"]:
+        found = (Finding(**{**finding, "outcome": Outcome(finding["outcome"])}) for finding in run["findings"])
+        runs.append(CheckRun(**{**run, "findings": tuple(found)}))
+    return IsolationReading(
+        **{
+            **value,
+            "time": datetime.fromisoformat(value["time"]),
+            "runs": tuple(runs),
+            "known_checks": tuple(value["known_checks"]),
+            "elements": tuple((kind, name, definition) for kind, name, definition in value["elements"]),
+        }
+    )
 
 
 def _plain(value: object) -> object:

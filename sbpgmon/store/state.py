@@ -13,6 +13,7 @@ from sbpgmon.model import Server
 from sbpgmon.store.schema import SCHEMA
 from sbpgmon.store.snapshot import Snapshot
 
+CHECK = "check:"  # before a check's name, among the slots of the metrics
 ERROR_CHARACTERS = 400  # as wide as the column: a TOAST table for errors is not worth it
 
 
@@ -92,12 +93,14 @@ def note_event(conn: psycopg.Connection[Any], target_id: int, kind: str, detail:
 
 
 def last_slots(conn: psycopg.Connection[Any], targets: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Target -> metric -> slot of its last snapshot, good or not."""
+    """Target -> metric, or `check:NAME`, -> slot of its last snapshot, good or not."""
     rows = conn.execute(
         f"SELECT t.name, m.name, s.last_slot FROM {SCHEMA}.metric_state AS s "
         f"JOIN {SCHEMA}.target AS t USING (target_id) "
-        f"JOIN {SCHEMA}.metric AS m USING (metric_id) WHERE t.name = ANY(%s)".encode(),
-        (list(targets),),
+        f"JOIN {SCHEMA}.metric AS m USING (metric_id) WHERE t.name = ANY(%(targets)s) "
+        f"UNION ALL SELECT t.name, '{CHECK}' || c.key, c.value::bigint FROM {SCHEMA}.target AS t "
+        "CROSS JOIN jsonb_each_text(t.check_slots) AS c WHERE t.name = ANY(%(targets)s)".encode(),
+        {"targets": list(targets)},
     )
     slots: dict[str, dict[str, int]] = {}
     for target, metric, slot in rows:

@@ -52,6 +52,7 @@ target = Table(
         BigInteger,
         comment="Of another server that answers by now: nothing is read until `sbpgmon targets accept`",
     ),
+    Column("check_slots", JSONB, nullable=False, server_default=text("'{}'"), comment="Check -> slot of its last run"),
     Column("isolation_fingerprint", Text, comment="Digest of the rows of isolation_element"),
     UniqueConstraint("name", name="target_name_key"),
     comment="Databases that are monitored",

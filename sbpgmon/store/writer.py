@@ -15,6 +15,7 @@ from sbpgmon.sources.session import explain
 from sbpgmon.store import lease
 from sbpgmon.store.apply import Applied, RejectedError, apply, contract
 from sbpgmon.store.connection import StoreConnection, concerns_store
+from sbpgmon.store.findings import write_isolation
 from sbpgmon.store.partitions import LOG, Partition, ensure_partitions, is_covered, stored_parents
 from sbpgmon.store.rollup import Watermarks, add_late, read_watermarks
 from sbpgmon.store.schema import SCHEMA
@@ -120,6 +121,8 @@ class Writer:
                     if concerns_store(error, conn):
                         raise
                     result.notes.append(("", f"statement texts: {explain(error)}"))
+            if poll.isolation is not None and result.refusal is None:
+                result.findings = write_isolation(conn, target_id, poll.isolation)
         for snapshot in kept:
             self._spool.keep_last(poll.target, snapshot.reading, snapshot.snapshot_id)
         return result

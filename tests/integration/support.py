@@ -30,10 +30,12 @@ from tests.conftest import Database, Server
 
 READER, OWNER, GRAFANA = "sbpgmon_reader", "sbpgmon_owner", "grafana_reader"
 METRICS = tuple(load_catalog().metrics)
+CHECKS = tuple(load_catalog().checks)
 TARGET = "app"
 # For `configure`: what has been read is not due again, and is kept until it would be.
 ONLY_ONCE: dict[str, Any] = {
     "metrics": {name: {"interval": "10000d"} for name in METRICS},
+    "checks": {name: {"interval": "10000d"} for name in CHECKS},
     "environment": {"retention": dict.fromkeys(TIER_SECONDS, "forever")},
 }
 GAP = 4  # the bit of `quality` that a slow machine may set
@@ -83,7 +85,7 @@ class Site:
         intervals: dict[str, dict[str, Any]] = {name: {"interval": "100ms"} for name in METRICS}
         for name, chosen in (metrics or {}).items():
             intervals[name] = intervals.get(name, {}) | dict(chosen)
-        lines = [f"{key} = {json.dumps(value)}" for key, value in ({"state_dir": "state"} | more).items()]
+        lines = [f"{key} = {_toml(value)}" for key, value in ({"state_dir": "state"} | more).items()]
         lines += _section("store", {"dsn": self.database.dsn(OWNER) if store is None else store})
         for name, dsn in self.targets.items():
             lines += ["", "[[targets]]", f"name = {json.dumps(name)}", f"dsn = {json.dumps(dsn)}"]
@@ -193,6 +195,8 @@ def _section(name: str, values: Mapping[str, Any]) -> list[str]:
 def _toml(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"{{ {', '.join(f'{json.dumps(key)} = {_toml(item)}' for key, item in value.items())} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
     return json.dumps(value)
 
 
