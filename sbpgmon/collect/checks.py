@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -11,14 +11,14 @@ from typing import Any
 from sbpgmon.catalog.catalog import Catalog, render_check, unmet
 from sbpgmon.checks import Check
 from sbpgmon.collect.tenancy import Known
-from sbpgmon.errors import SbpgmonError, TargetError
+from sbpgmon.errors import QueryFileError, SbpgmonError, TargetError
 from sbpgmon.findings import SEVERITIES, CheckRun, Finding, Outcome, limited
 from sbpgmon.model import Server
 from sbpgmon.sources.session import Session
 from sbpgmon.tenancy import Allow
 
 MAX_FINDINGS = 1000  # of one check; more are counted
-_COLUMNS = {"object", "role", "detail", "remedy", "severity", "status", "part"}
+COLUMNS = {"object", "role", "detail", "remedy", "severity", "status", "part"}
 _NEEDED = {"object", "detail", "remedy"}
 
 
@@ -36,19 +36,20 @@ def run_check(session: Session, server: Server, catalog: Catalog, check: Check, 
         problem, _, remedy = why_not.partition(": ")
         return failed(check, problem, remedy, known)
     try:
-        rows, found = _read(session, server, catalog, check, known)
+        rows = read_rows(session, server, catalog, check, known, COLUMNS, MAX_FINDINGS + 1)
+        findings = [finding_of(check, row, known) for row in rows]
     except SbpgmonError as error:
         return failed(check, error.what, error.way_out, known, time.monotonic() - began)
-    if wrong := _problem(found):
-        return failed(check, f"{check.path}: {wrong}", "Mend the query; CONTRIBUTING.md says what it returns.", known)
-    try:
-        findings = [_finding(check, row, known) for row in rows[:MAX_FINDINGS]]
-    except ValueError as error:
-        return failed(check, f"{check.path}: {error}", "Mend the query; CONTRIBUTING.md says what it returns.", known)
-    if len(rows) > MAX_FINDINGS:
+    return concluded(check, findings, known, time.monotonic() - began)
+
+
+def concluded(check: Check, findings: Sequence[Finding], known: Known, seconds: float) -> CheckRun:
+    """What a check found, as many findings as are listed."""
+    listed, is_complete = tuple(findings[:MAX_FINDINGS]), len(findings) <= MAX_FINDINGS
+    if not is_complete:
         detail = f"More than {MAX_FINDINGS} findings: the rest is not listed."
-        findings.append(_unknown(check, detail, "Mend what is listed, then look again.", known, part="more"))
-    return CheckRun(check.name, tuple(findings), time.monotonic() - began, is_complete=len(rows) <= MAX_FINDINGS)
+        listed += (_unknown(check, detail, "Mend what is listed, then look again.", known, part="more"),)
+    return CheckRun(check.name, listed, seconds, is_complete=is_complete)
 
 
 def failed(check: Check, problem: str, remedy: str, known: Known, seconds: float = 0.0) -> CheckRun:
@@ -91,17 +92,20 @@ def expired(allowances: Iterable[Allow], today: date) -> CheckRun:
     return CheckRun("allowance_expired", tuple(findings))
 
 
-def _read(
-    session: Session, server: Server, catalog: Catalog, check: Check, known: Known
-) -> tuple[list[Mapping[str, Any]], list[str]]:
+def read_rows(
+    session: Session, server: Server, catalog: Catalog, check: Check, known: Known, columns: Collection[str], limit: int
+) -> list[Mapping[str, Any]]:
+    """The rows of a check's query, of no other columns. Raises QueryFileError when it returns others, TargetError."""
     query = render_check(check, catalog.parts, known.sql(), server)
-    sql = f"/* sbpgmon:{check.name} */ {query}\nLIMIT {MAX_FINDINGS + 1}"
+    sql = f"/* sbpgmon:{check.name} */ {query}\nLIMIT {limit}"
     for again in (True, False):
         try:
             with session.transaction(check.timeout_seconds) as (cursor, _):
                 rows = cursor.execute(f"SELECT * FROM ({sql}) AS listed".encode()).fetchall()
                 names = [column.name for column in cursor.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in rows], names
+            if wrong := _problem(names, columns):
+                raise _wrong(check, wrong)
+            return [dict(zip(names, row, strict=True)) for row in rows]
         except TargetError as error:
             # A table that was dropped between two of the catalog's own looks is gone when it is looked at again.
             if not again or session.is_broken or not any(state in error.what for state in ("XX000", "42P01")):
@@ -109,22 +113,27 @@ def _read(
     raise AssertionError
 
 
-def _problem(names: list[str]) -> str:
+def _wrong(check: Check, problem: str) -> QueryFileError:
+    return QueryFileError(f"{check.path}:1: {problem}.", "Mend the query; CONTRIBUTING.md says what it returns.")
+
+
+def _problem(names: Collection[str], columns: Collection[str]) -> str:
     if missing := sorted(_NEEDED.difference(names)):
         return f"the query does not return {', '.join(missing)}"
-    if more := sorted(set(names) - _COLUMNS):
+    if more := sorted(set(names).difference(columns)):
         return f"the query returns {', '.join(more)}, which no finding has"
     return ""
 
 
-def _finding(check: Check, row: Mapping[str, Any], known: Known) -> Finding:
+def finding_of(check: Check, row: Mapping[str, Any], known: Known) -> Finding:
+    """A row as a finding. Raises QueryFileError for a severity or status that there is not."""
     values = {key: "" if value is None else str(value) for key, value in row.items()}
     severity = values.get("severity") or check.severity
     outcome = values.get("status") or "fail"
     if severity not in SEVERITIES:
-        raise ValueError(f"{severity!r} is not a severity: {', '.join(SEVERITIES)}")
+        raise _wrong(check, f"{severity!r} is not a severity: {', '.join(SEVERITIES)}")
     if outcome not in ("fail", "unknown"):
-        raise ValueError(f"{outcome!r} is not a status: fail or unknown; what passes has no row")
+        raise _wrong(check, f"{outcome!r} is not a status: fail or unknown; what passes has no row")
     finding = Finding(
         check=check.name,
         outcome=Outcome(outcome),
