@@ -6,6 +6,12 @@
 -- model: all
 -- severity: P1
 -- uses: tenancy, pool_relation, tenant_schema
+with named as (
+  select c.oid, n.nspname || '.' || c.relname as name, quote_ident(n.nspname) || '.' || quote_ident(c.relname) as quoted
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where c.relkind in ('r', 'p')
+)
 select
   'unknown' as status,
   w.object,
@@ -87,20 +93,22 @@ cross join lateral (
     format('The declared relation of %s to %s does not name tables and columns that are there.', d.child, d.parent),
     'Mend [[tenancy.relations]]: tables as schema.table.'
   from jsonb_to_recordset(t.relations) as d (child text, columns jsonb, parent text, parent_columns jsonb)
-  where to_regclass(d.child) is null
-    or to_regclass(d.parent) is null
+  left join named as c on d.child in (c.name, c.quoted)
+  left join named as p on d.parent in (p.name, p.quoted)
+  where c.oid is null
+    or p.oid is null
     or exists (
-      select from jsonb_array_elements_text(d.columns) as c (name)
+      select from jsonb_array_elements_text(d.columns) as w (name)
       where not exists (
         select from pg_attribute as a
-        where a.attrelid = to_regclass(d.child) and a.attname = c.name and not a.attisdropped
+        where a.attrelid = c.oid and a.attname = w.name and not a.attisdropped
       )
     )
     or exists (
-      select from jsonb_array_elements_text(d.parent_columns) as c (name)
+      select from jsonb_array_elements_text(d.parent_columns) as w (name)
       where not exists (
         select from pg_attribute as a
-        where a.attrelid = to_regclass(d.parent) and a.attname = c.name and not a.attisdropped
+        where a.attrelid = p.oid and a.attname = w.name and not a.attisdropped
       )
     )
 ) as w

@@ -32,5 +32,16 @@ select
   false
 from tenancy as t
 cross join jsonb_to_recordset(t.relations) as d (child text, columns jsonb, parent text, parent_columns jsonb)
-join pg_class as c on c.oid = to_regclass(d.child)
-join pg_class as p on p.oid = to_regclass(d.parent)
+-- Not to_regclass: it demands USAGE on the schema.
+join (
+  select c.oid, n.nspname || '.' || c.relname as name, quote_ident(n.nspname) || '.' || quote_ident(c.relname) as quoted
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where c.relkind in ('r', 'p')
+) as c on d.child in (c.name, c.quoted)
+join (
+  select c.oid, n.nspname || '.' || c.relname as name, quote_ident(n.nspname) || '.' || quote_ident(c.relname) as quoted
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where c.relkind in ('r', 'p')
+) as p on d.parent in (p.name, p.quoted)
