@@ -27,7 +27,7 @@ lint: $(STAMP) ## format, lint, types, import contracts, dependencies
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/deptry .
 
-docs: $(STAMP) ## write docs/cli.md and docs/metrics.md anew
+docs: $(STAMP) ## write docs/cli.md, docs/metrics.md and docs/checks.md anew
 	@$(PY) -m sbpgmon.cli.docs docs
 
 bench: $(STAMP) ## the benchmarks: prints a table, writes benchmarks/results.json

@@ -151,9 +151,9 @@ class Tenancy(Section):
     roles: Roles = Roles()
     schemas: Named = Named()
     databases: Named = Named()
-    relations: list[Relation] = Field(default=[], description="Rows that point at others without a foreign key.")
-    allow: list[Allow] = Field(default=[], description="Findings that are accepted.")
-    events: list[Event] = Field(default=[], description="What is counted in the application's own tables.")
+    relations: list[Relation] = Field(default=[])
+    allow: list[Allow] = Field(default=[])
+    events: list[Event] = Field(default=[])
     audit_tables: list[str] = Field(
         default=[], description="Tables that only grow: an update or delete of their rows is suspicious."
     )

@@ -1,4 +1,4 @@
-"""Writes docs/cli.md and docs/metrics.md out of the program itself: `python -m sbpgmon.cli.docs docs`.
+"""Writes docs/cli.md, docs/metrics.md and docs/checks.md out of the program itself: `python -m sbpgmon.cli.docs docs`.
 
 A test writes them anew and compares, so that they are never stale.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -17,13 +17,16 @@ import click
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
+from sbpgmon import tenancy
 from sbpgmon.catalog.catalog import Catalog, load_catalog, pick_variant
 from sbpgmon.cli.main import cli
-from sbpgmon.config import Agent, MetricSettings, Settings, Store, Target
+from sbpgmon.config import Agent, CheckSettings, MetricSettings, Settings, Store, Target
 from sbpgmon.durations import in_words
 from sbpgmon.environment import PROFILES, Environment
 from sbpgmon.errors import exit_codes
+from sbpgmon.findings import LIMIT_UNCONFIRMED
 from sbpgmon.model import TIER_SECONDS, Column, Metric, Server, Variant, View
+from sbpgmon.tenancy import Tenancy
 
 WIDTH = 78  # what click makes of a terminal with 80 columns
 MAJORS = (14, 15, 16, 17, 18)
@@ -37,6 +40,19 @@ _SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("[environment]", Environment, "SBPGMON_ENVIRONMENT__"),
     ("[metrics.NAME]", MetricSettings, "SBPGMON_METRICS__NAME__"),
     ("[agent]", Agent, "SBPGMON_AGENT__"),
+    ("[checks.NAME]", CheckSettings, "SBPGMON_CHECKS__NAME__"),
+    ("[tenancy]", Tenancy, "SBPGMON_TENANCY__"),
+    ("[tenancy.key]", tenancy.Key, "SBPGMON_TENANCY__KEY__"),
+    ("[tenancy.shared]", tenancy.Shared, "SBPGMON_TENANCY__SHARED__"),
+    ("[tenancy.context]", tenancy.ContextSetting, "SBPGMON_TENANCY__CONTEXT__"),
+    ("[tenancy.roles]", tenancy.Roles, "SBPGMON_TENANCY__ROLES__"),
+    ("[tenancy.schemas]", tenancy.Named, "SBPGMON_TENANCY__SCHEMAS__"),
+    ("[tenancy.databases]", tenancy.Named, "SBPGMON_TENANCY__DATABASES__"),
+    ("[[tenancy.relations]]", tenancy.Relation, ""),
+    ("[[tenancy.allow]]", tenancy.Allow, ""),
+    ("[[tenancy.events]]", tenancy.Event, ""),
+    ("[tenancy.data]", tenancy.Data, "SBPGMON_TENANCY__DATA__"),
+    ("[tenancy.probe]", tenancy.Probe, "SBPGMON_TENANCY__PROBE__"),
 )
 
 
@@ -102,7 +118,7 @@ def _type(field: FieldInfo) -> str:
     def name(annotation: Any) -> str:
         origin = get_origin(annotation)
         if origin is Annotated:
-            return "duration"  # the one annotated type of the settings
+            return "string" if get_args(annotation)[0] is str else "duration"
         if origin in (Union, UnionType):
             return name(next(part for part in get_args(annotation) if part is not NoneType))
         if origin is Literal:
@@ -110,8 +126,11 @@ def _type(field: FieldInfo) -> str:
         if origin is dict:
             return "table of durations"  # the one table of the settings
         if origin is list:
-            return f"list of {name(get_args(annotation)[0])}s"
-        return {str: "string", bool: "boolean", int: "integer", float: "number", Path: "path"}[annotation]
+            item = name(get_args(annotation)[0])
+            return f"list of {item}" if " or " in item else f"list of {item}s"
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return "section"
+        return {date: "date", str: "string", bool: "boolean", int: "integer", float: "number", Path: "path"}[annotation]
 
     # pydantic takes the Annotated of a plain field apart.
     if field.annotation is float:
@@ -175,6 +194,27 @@ def metrics_page(catalog: Catalog) -> str:
     parts.append("# Derived views\n\nOver the metrics, from `queries/views/`.\n")
     parts.append(_table(("view", "what"), [(_link(view.name), f"{view.title}.") for view in views]))
     parts += [_view(view) for view in views]
+    return "\n".join(parts)
+
+
+def checks_page(catalog: Catalog) -> str:
+    """docs/checks.md."""
+    parts = ["# Checks of tenant isolation\n", _GENERATED]
+    parts.append(
+        "Each is a file in `queries/checks/`; `sbpgmon tenants check` runs them all, `run` and `collect` by interval. "
+        "A check passes, fails or is unknown; P0 is worst, and until `[tenancy]` is `confirmed` no finding is above "
+        f"{LIMIT_UNCONFIRMED}. A heuristic reads text, where only text can tell.\n"
+    )
+    checks = sorted(catalog.checks.values(), key=lambda check: check.name)
+    rows = [
+        (_link(c.name), ", ".join(c.models), c.kind, c.severity, _duration(c.interval_seconds), f"{c.title}.")
+        for c in checks
+    ]
+    parts.append(_table(("check", "model", "of", "severity", "interval", "what"), rows))
+    for check in checks:
+        heuristic = " A heuristic: it reads text." if check.is_heuristic else ""
+        parts.append(f"## {check.name}\n\n{check.title}.{heuristic}\n")
+        parts += [f"{check.description}\n"] if check.description else []
     return "\n".join(parts)
 
 
@@ -324,10 +364,11 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def write(folder: Path) -> None:
-    """Writes both pages into `folder`."""
+    """Writes the pages into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cli.md").write_text(cli_page(), encoding="utf-8")
     (folder / "metrics.md").write_text(metrics_page(load_catalog()), encoding="utf-8")
+    (folder / "checks.md").write_text(checks_page(load_catalog()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.cli.main import Context
 from sbpgmon.cli.output import console, print_table, to_json
+from sbpgmon.cli.tenants_history import checks as checks_command
+from sbpgmon.cli.tenants_history import explain, print_findings, show
 from sbpgmon.collect.isolation import Task, look
 from sbpgmon.config import Settings
 from sbpgmon.errors import ConfigError, IsolationFailedError, IsolationUnknownError
@@ -91,15 +92,11 @@ def _progress() -> Iterator[Progress]:
 
 
 def _print(found: dict[str, Any], rows: list[dict[str, Any]], *, is_many: bool) -> None:
-    out = console()
-    for row in rows:
-        style = {"fail": "bold red", "unknown": "yellow", "allowed": "dim"}[row["status"]]
-        where = f"{row['target']}: " if is_many else ""
-        role = f"  role {row['role']}" if row["role"] else ""
-        head = f"{row['severity']} {row['check']}  {where}{row['object']}{role}".rstrip()
-        out.print(f"[{style}]{row['status']:<7}[/] {escape(head)}  [dim]{row['id']}[/]")
-        out.print(f"        {escape(row['detail'])}")
-        out.print(f"        → {escape(row['allowed'] if row['status'] == 'allowed' else row['remedy'])}")
+    print_findings(rows, is_many=is_many)
     figures = [(key.replace("_", " "), "unknown" if value is None else value) for key, value in found.items()]
     cells = [{"what": what, "value": value} for what, value in figures]
-    print_table("", [("what", "", False), ("value", "", True)], cells, out=out)
+    print_table("", [("what", "", False), ("value", "", True)], cells, out=console())
+
+
+for command in (show, explain, checks_command):
+    tenants.add_command(command)

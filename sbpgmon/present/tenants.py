@@ -1,11 +1,34 @@
-"""What `tenants check` says of what was found."""
+"""What `tenants` says of what was found, now and by the store."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sbpgmon.findings import Finding, IsolationReading, Outcome
+from sbpgmon.errors import ConfigError
+from sbpgmon.findings import Finding, IsolationReading, Outcome, digest_of
+from sbpgmon.store.connection import StoreConnection
+
+_TARGETS = """
+SELECT i.*, extract(epoch FROM now() - i.oldest_run)::double precision AS age_seconds
+FROM monitoring.isolation AS i
+WHERE %(target)s::text IS NULL OR i.target = %(target)s
+ORDER BY i.target
+"""
+_FINDINGS = """
+SELECT f.*
+FROM monitoring.finding AS f
+WHERE (%(target)s::text IS NULL OR f.target = %(target)s)
+  AND (f.is_open OR (%(with_closed)s AND f.closed_at > now() - interval '7 days'))
+ORDER BY NOT f.is_open, f.allowed IS NOT NULL, f.severity, f.status, f.check_name, f.key
+"""
+_EPISODES = """
+SELECT f.*
+FROM monitoring.finding AS f
+WHERE f.key = %(name)s OR left(encode(sha256(convert_to(f.key, 'UTF8')), 'hex'), 8) = %(name)s
+ORDER BY f.target, f.opened_at DESC
+LIMIT 50
+"""
 
 
 def summary(readings: Sequence[IsolationReading]) -> dict[str, int | None]:
@@ -51,3 +74,44 @@ def rows(readings: Sequence[IsolationReading]) -> list[dict[str, Any]]:
         key=lambda item: (bool(item[1].allowed), item[1].severity, order[item[1].outcome], item[1].check, item[1].key)
     )
     return [as_row(target, finding) for target, finding in listed]
+
+
+def history(store: StoreConnection, target: str | None, *, with_closed: bool) -> dict[str, Any]:
+    """`{"targets": [{target, isolation_ratio, …}], "findings": [{…}]}`, as the agent saw them last.
+
+    Raises StoreError and its kin, ConfigError for a target that has no history.
+    """
+    params = {"target": target, "with_closed": with_closed}
+    targets = store.query(_TARGETS, params)
+    if target is not None and not targets:
+        raise ConfigError(
+            f"The store has no isolation history of a target {target!r}.", "`sbpgmon targets list` lists the targets."
+        )
+    return {"targets": targets, "findings": [_stored(row) for row in store.query(_FINDINGS, params)]}
+
+
+def episodes(store: StoreConnection, name: str) -> list[dict[str, Any]]:
+    """Each time that a finding was open, the last first; `name`: its key or its eight characters."""
+    return [_stored(row) for row in store.query(_EPISODES, {"name": name})]
+
+
+def _stored(row: Mapping[str, Any]) -> dict[str, Any]:
+    status = "closed" if not row["is_open"] else "allowed" if row["allowed"] else row["status"]
+    until = (
+        f"closed {row['closed_at']:%Y-%m-%d %H:%M} ({row['closed_because']})"
+        if row["closed_at"]
+        else (f"last seen {row['last_seen']:%Y-%m-%d %H:%M}")
+    )
+    since = f"open since {row['opened_at']:%Y-%m-%d %H:%M}, {until}, {row['seen']} times"
+    if row["first_seen"] < row["opened_at"]:
+        since += f"; first seen {row['first_seen']:%Y-%m-%d %H:%M}"
+    return {
+        "target": row["target"],
+        "check": row["check_name"],
+        "status": status,
+        **{key: row[key] for key in ("severity", "object", "role", "detail", "remedy", "key")},
+        "id": digest_of(row["key"]),
+        **{key: row[key] for key in ("allowed", "first_seen", "opened_at", "last_seen", "seen", "closed_at")},
+        "closed_because": row["closed_because"],
+        "since": since,
+    }

@@ -138,6 +138,37 @@ def test_the_command(tenanted: tuple[Site, World]) -> None:
     assert "ALTER TABLE app.bets ENABLE ROW LEVEL SECURITY;" in " ".join(table.split())
 
 
+def test_what_the_store_knows(tenanted: tuple[Site, World]) -> None:
+    site, world = tenanted
+    assert "No check of tenant isolation has run yet" in site.run("tenants", "show").stdout
+    world.run("ALTER TABLE app.bets DISABLE ROW LEVEL SECURITY")
+    site.polled()
+    found = json.loads(site.run("tenants", "show", "--format", "json").stdout)
+    (finding,) = found["findings"]
+    assert (finding["check"], finding["status"], finding["seen"]) == ("rls_disabled", "fail", 1)
+    table = site.run("tenants", "show").stdout
+    assert max(map(len, table.splitlines())) <= 80
+    assert "app.bets" in table
+    by_id, by_key = (site.run("tenants", "explain", finding[name]).stdout for name in ("id", "key"))
+    assert by_id == by_key
+    assert "open since" in by_id
+    assert "without row level security" in by_id
+    assert "without row level security" in site.run("tenants", "explain", "rls_disabled").stdout
+    world.run("ALTER TABLE app.bets ENABLE ROW LEVEL SECURITY")
+    site.polled()
+    assert json.loads(site.run("tenants", "show", "--format", "json").stdout)["findings"] == []
+    assert "closed" in site.run("tenants", "show", "--closed").stdout
+    assert "There is no finding" in site.run("tenants", "explain", "nonsense", check=2).stderr
+    assert "no isolation history" in site.run("tenants", "show", "--target", "nobody", check=2).stderr
+
+
+def test_mistakes_of_the_command(tenanted: tuple[Site, World]) -> None:
+    site, _ = tenanted
+    assert "There is no check nonsense" in site.run("tenants", "check", "--check", "nonsense", check=2).stderr
+    assert "There is no target nobody" in site.run("tenants", "check", "--target", "nobody", check=2).stderr
+    assert "rls_disabled" in site.run("tenants", "checks").stdout
+
+
 def test_a_hole_of_an_outage_is_told(outage: Site, own_cluster: Cluster, make_world: Callable[[str], World]) -> None:
     world = make_world("pool")
     outage.targets = {TARGET: world.target.dsn}

@@ -1,4 +1,4 @@
-"""docs/cli.md and docs/metrics.md are what the program says of itself."""
+"""docs/cli.md, docs/metrics.md and docs/checks.md are what the program says of itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sbpgmon.environment import Environment
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", ["cli.md", "metrics.md"])
+@pytest.mark.parametrize("name", ["cli.md", "metrics.md", "checks.md"])
 def test_the_pages_are_not_stale(name: str, tmp_path: Path) -> None:
     docs.write(tmp_path)
     written = (ROOT / "docs" / name).read_text(encoding="utf-8")
@@ -24,7 +24,7 @@ def test_the_pages_are_not_stale(name: str, tmp_path: Path) -> None:
 def test_the_pages_name_no_path_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     docs.write(tmp_path)
-    for name in ("cli.md", "metrics.md"):
+    for name in ("cli.md", "metrics.md", "checks.md"):
         text = (tmp_path / name).read_text(encoding="utf-8")
         for path in (ROOT, Path.home(), tmp_path):
             assert str(path) not in text
@@ -32,7 +32,7 @@ def test_the_pages_name_no_path_of_this_machine(tmp_path: Path, monkeypatch: pyt
 
 def test_every_key_of_the_configuration_is_documented() -> None:
     page = docs.cli_page()
-    sections = {"store", "targets", "metrics", "environment", "agent"}
+    sections = {"store", "targets", "metrics", "environment", "agent", "checks", "tenancy"}
     for model in (Settings, Store, Target, Environment, MetricSettings, Agent):
         for name, field in model.model_fields.items():
             if model is Settings and name in sections:
