@@ -38,6 +38,7 @@ class Judgement:
     tenants: tuple[str, ...] = ()  # schema per tenant: whose schemas are touched
     sets_session_context: bool = False
     tags: tuple[str, ...] = ()  # what the comments say
+    is_beyond_rls: bool = False  # TRUNCATE: no policy is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ def judge(sql: str, facts: TenantFacts, *, user: str | None = None, ignore_rls: 
         tuple(sorted({relation.tenant for relation in touched if relation.tenant is not None})),
         any(_sets_context(tokens, facts) for tokens in statements),
         text.tags,
+        any(each.is_beyond_rls for each in found),
     )
 
 
