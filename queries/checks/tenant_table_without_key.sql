@@ -1,7 +1,7 @@
 -- A table of the pool that the application may use, is not shared, and has no tenant key.
 --
 -- Nothing in its rows says whose they are, so that no statement and no policy can ask for one tenant's alone. Where
--- they point at rows of tenants they are tenants' rows themselves (P1); where they point at nothing nobody can say (P2).
+-- they point at rows of tenants they are tenants' rows themselves (P1); where at nothing, nobody can say (P2).
 -- What row level security guards by the rows that are pointed at is left out, and so is what migrations count.
 --
 -- model: column
