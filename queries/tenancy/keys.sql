@@ -4,7 +4,7 @@
 -- text or in the functions that they call, the likeliest first. `tenants_table`: what most foreign keys of the column
 -- alone refer to. `in_keys`: tables in which it is part of a longer unique or foreign key. `name_rank`: how much the
 -- name says. With policies a column is the key because they say so; without them its name and the share of the tables
--- that have it must.
+-- that have it must. `pool_schemas`: where tables of the pool are.
 --
 -- uses: tenancy, pool_relation
 with own_table as materialized (
@@ -167,6 +167,7 @@ select
   c.name_rank,
   o.nspname || '.' || o.relname as tenants_table,
   a.attname::text as tenants_pk,
+  array(select distinct w.nspname::text from own_table as w order by 1) as pool_schemas,
   array(
     select s.setting
     from by_setting as s

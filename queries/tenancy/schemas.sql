@@ -17,7 +17,7 @@ with own_table as (
 ),
 
 repeated as (
-  select relname from own_table group by relname having count(*) >= 3
+  select relname from own_table group by relname having count(*) >= 2
 ),
 
 candidate as (
@@ -34,7 +34,7 @@ core as (
   from own_table as o
   join candidate as c using (relnamespace)
   group by o.relname
-  having count(*) >= 3 and count(*) * 2 >= (select count(*) from candidate)
+  having count(*) >= 2 and count(*) * 2 >= (select count(*) from candidate)
 ),
 
 member as (

@@ -41,6 +41,7 @@ class Key:
     name_rank: int
     tenants_table: str | None
     tenants_pk: str | None
+    pool_schemas: tuple[str, ...]
     settings: tuple[str, ...]
 
 
@@ -72,7 +73,13 @@ class Detection:
     keys: tuple[Key, ...] = ()  # the chosen ones, the likeliest first
     roles: tuple[Role, ...] = ()
     shared: tuple[SharedTable, ...] = ()
+    role_template: str | None = None  # name of a tenant's role, where each has its schema
     database_pattern: str | None = None  # databases of such names: weak, and never taken by itself
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What policies of the chosen keys read, the likeliest first."""
+        return tuple(dict.fromkeys(setting for key in self.keys for setting in key.settings))
 
 
 def detect(session: Session, known: Known, schemas: Sequence[str], databases: Sequence[str]) -> Detection:
@@ -115,13 +122,13 @@ def _with_schemas(session: Session, found: Detection, names: Sequence[str]) -> D
         schema_pattern=pattern,
         tenant_schemas=members(Named(pattern=pattern, role=role), names),
     )
-    return replace(found, known=known, schemas=tuple(rows))
+    return replace(found, known=known, schemas=tuple(rows), role_template=role)
 
 
 def _with_keys(session: Session, found: Detection, *, is_open: bool) -> Detection:
     known = found.known
     rows = [
-        Key(**{name.rstrip("_"): value for name, value in row.items()} | {"settings": tuple(row["settings"])})
+        Key(**row | {"pool_schemas": tuple(row["pool_schemas"]), "settings": tuple(row["settings"])})
         for row in _ask(session, "keys", known)
     ]
     if known.key_columns:
@@ -140,7 +147,7 @@ def _with_keys(session: Session, found: Detection, *, is_open: bool) -> Detectio
         known,
         models=models,
         key_columns=known.key_columns or tuple(key.name for key in chosen),
-        setting=known.setting or next((setting for key in chosen for setting in key.settings), None),
+        setting=known.setting or next(iter(replace(found, keys=tuple(chosen)).settings), None),
     )
     return replace(found, known=known, keys=tuple(chosen))
 
@@ -173,7 +180,7 @@ def _with_roles(session: Session, found: Detection) -> Detection:
 def _with_shared(session: Session, found: Detection) -> Detection:
     """Whole schemas of shared tables, and tables that tenants' rows point at. A table without the key to which
     nothing points may as well be one that lacks it: it is told, and not taken."""
-    rows = [SharedTable(**{n.rstrip("_"): v for n, v in row.items()}) for row in _ask(session, "shared", found.known)]
+    rows = [SharedTable(**row) for row in _ask(session, "shared", found.known)]
     known = replace(
         found.known,
         shared_schemas=tuple(dict.fromkeys(row.schema for row in rows if row.is_whole)),
@@ -196,7 +203,8 @@ def _ask(session: Session, name: str, known: Known) -> list[dict[str, Any]]:
     with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
         rows = cursor.execute(render_question(name, known.sql()).encode()).fetchall()
         columns = [column.name for column in cursor.description or ()]
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+    # A name that SQL keeps for itself has a `_` at its end there.
+    return [dict(zip((name.rstrip("_") for name in columns), row, strict=True)) for row in rows]
 
 
 _NAMES = {
