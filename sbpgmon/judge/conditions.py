@@ -97,6 +97,9 @@ def _add_equality(context: Context, left: exp.Expr, right: exp.Expr, place: Plac
     left, right = bare(left), bare(right)
     if isinstance(right, exp.Any):
         values = bare(right.this)
+        if isinstance(values, exp.Array) and len(values.expressions) == 1:
+            inner = values.expressions[0]
+            values = inner if isinstance(inner, QUERIES) else values
         if isinstance(values, QUERIES):
             _add_members(context, [left], values, place)
         elif is_fixed(values, context.facts.setting):
