@@ -11,7 +11,7 @@ from dataclasses import replace
 from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.collect.due import as_configured, due_checks, due_metrics, intervals_of
 from sbpgmon.collect.guard import Guard, judge
-from sbpgmon.collect.isolation import Task
+from sbpgmon.collect.isolation import SWEEP_SECONDS, Task
 from sbpgmon.config import Settings
 from sbpgmon.logs import LOGGER
 from sbpgmon.model import Due
@@ -57,7 +57,7 @@ class Intervals:
         sweeps = self._gate.ask(lambda conn: sweeps_of(conn, target)) or {}
         fingerprint = self._gate.ask(lambda conn: fingerprint_of(conn, target))
         checks = {name: self._checks[name] for name in slots}
-        return Task(self._settings.tenancy_of(target), checks, slots, sweeps, fingerprint)
+        return Task(self._settings.tenancy_of(target), checks, slots, sweeps, fingerprint, SWEEP_SECONDS)
 
     def _weigh(self, target: str, intervals: Mapping[str, float]) -> None:
         """Looks at what the agent costs on a target, and stretches its intervals there, or lets them be again."""

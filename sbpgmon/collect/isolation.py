@@ -11,6 +11,7 @@ from typing import Any
 from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.checks import PROBE_CHECKS, STATEMENT_CHECKS, Check
 from sbpgmon.collect.checks import allow, expired, run_check
+from sbpgmon.collect.data import run_data_check
 from sbpgmon.collect.fingerprint import read_fingerprint
 from sbpgmon.collect.tenancy import Known, know
 from sbpgmon.findings import CheckRun, IsolationReading
@@ -19,6 +20,7 @@ from sbpgmon.sources.session import Session
 from sbpgmon.tenancy import Tenancy
 
 ALLOWANCES = "allowance_expired"
+SWEEP_SECONDS = 2.0  # of each check of data in one poll
 _SAID_OTHERWISE = (*STATEMENT_CHECKS, *PROBE_CHECKS, ALLOWANCES)
 
 
@@ -31,6 +33,7 @@ class Task:
     slots: Mapping[str, int] = field(default_factory=dict)  # check -> slot of its grid
     sweeps: Mapping[str, Any] = field(default_factory=dict)  # check -> CheckRun.sweep of the last time
     fingerprint: str | None = None
+    sweep_seconds: float | None = None  # of each check of data; None: until all is swept
 
 
 def is_for(check: Check, known: Known, tenancy: Tenancy) -> bool:
@@ -65,6 +68,9 @@ def look(
         return reading
     runs: list[CheckRun] = []
     left_out = set()
+    off = [c for c in task.checks.values() if known.has(c.models) and not is_for(c, known, task.tenancy)]
+    if off:
+        reading.figures["data_checks_off"] = len(off)
     for name, check in sorted(task.checks.items()):
         if not is_for(check, known, task.tenancy):
             continue
@@ -76,6 +82,18 @@ def look(
         if check.kind == "fingerprint":
             run, digest, elements = read_fingerprint(session, server, catalog, check, known, task.fingerprint)
             reading = replace(reading, fingerprint=digest, elements=elements)
+        elif check.kind == "data":
+            run = run_data_check(
+                session,
+                server,
+                catalog,
+                check,
+                known,
+                task.tenancy.data,
+                task.sweeps.get(name),
+                seconds=task.sweep_seconds,
+                progress=lambda share, name=name: progress(f"{name} {share:.0%}"),  # type: ignore[misc]
+            )
         else:
             run = run_check(session, server, catalog, check, known)
         found = tuple(allow(finding, task.tenancy.allow, today) for finding in run.findings)

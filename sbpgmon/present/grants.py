@@ -69,15 +69,15 @@ def grants_sql(
     return _SCRIPT.format(
         mark=ROLE_MARK,
         monitor="pg_monitor",
-        plain_database=_identifier(store),
-        database=_identifier(database),
-        store=_identifier(store),
-        reader=_identifier(reader),
-        owner=_identifier(owner),
-        grafana=_identifier(grafana),
-        reader_create=_create(reader, "reads statistics on the target; no write privilege"),
-        owner_create=_create(owner, "owns the schema monitoring in the store"),
-        grafana_create=_create(
+        plain_database=identifier(store),
+        database=identifier(database),
+        store=identifier(store),
+        reader=identifier(reader),
+        owner=identifier(owner),
+        grafana=identifier(grafana),
+        reader_create=create_role(reader, "reads statistics on the target; no write privilege"),
+        owner_create=create_role(owner, "owns the schema monitoring in the store"),
+        grafana_create=create_role(
             grafana,
             "reads the views of the schema monitoring, for Grafana",
             statement_timeout="30s",
@@ -86,17 +86,18 @@ def grants_sql(
     )
 
 
-def _create(role: str, purpose: str, **settings: str) -> str:
+def create_role(role: str, purpose: str, **settings: str) -> str:
+    """SQL that makes a login where there is none of that name, with a comment that says whose it is and `settings`."""
     tag = "$sbpgmon$"
     while tag in role:
         tag = f"{tag[:-1]}_$"
     return _CREATE.format(
         tag=tag,
-        role=_identifier(role),
+        role=identifier(role),
         literal=_literal(role),
         comment=_literal(f"{ROLE_MARK} {purpose}"),
         settings="".join(
-            f"\n        ALTER ROLE {_identifier(role)} SET {name} = {_literal(value)};"
+            f"\n        ALTER ROLE {identifier(role)} SET {name} = {_literal(value)};"
             for name, value in settings.items()
         ),
     )
@@ -111,7 +112,8 @@ def _checked(name: str) -> str:
     return name
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
+    """The name as SQL has it. Raises ConfigError for one that PostgreSQL could not hold."""
     return '"' + _checked(name).replace('"', '""') + '"'
 
 

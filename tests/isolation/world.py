@@ -16,7 +16,8 @@ import psycopg
 
 from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.collect.checks import run_check
-from sbpgmon.collect.isolation import chosen_checks
+from sbpgmon.collect.data import run_data_check
+from sbpgmon.collect.isolation import chosen_checks, is_for
 from sbpgmon.collect.tenancy import know
 from sbpgmon.config import Target
 from sbpgmon.findings import CheckRun, Finding, Outcome
@@ -150,8 +151,14 @@ class World:
         """Check -> what it says, of those that are for this world; `names`: only these."""
         with Session(self.target, 5.0) as session:
             server = probe(session)
-            known = know(session, server, self.tenancy(changes))
+            tenancy = self.tenancy(changes)
+            known = know(session, server, tenancy)
             runs = [run_check(session, server, CATALOG, check, known) for check in chosen_checks(CATALOG, known, names)]
+            runs += [
+                run_data_check(session, server, CATALOG, check, known, tenancy.data)
+                for name, check in sorted(CATALOG.checks.items())
+                if check.kind == "data" and is_for(check, known, tenancy) and (not names or name in names)
+            ]
         return {run.check: replace(run, seconds=0.0) for run in runs}
 
     def findings(self, check: str, changes: dict[str, Any] | None = None) -> list[Finding]:

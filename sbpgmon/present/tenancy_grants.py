@@ -1,0 +1,102 @@
+"""The SQL for what looks at tenants' rows: `sbpgmon grants --tenancy | psql`."""
+
+from __future__ import annotations
+
+from sbpgmon.catalog.catalog import Catalog
+from sbpgmon.collect.data import list_things, merged_needs
+from sbpgmon.collect.known import Known
+from sbpgmon.collect.reach import Access, read_access
+from sbpgmon.collect.tenancy import know
+from sbpgmon.model import Server
+from sbpgmon.present.grants import create_role, identifier
+from sbpgmon.sources.session import Session
+from sbpgmon.tenancy import Tenancy
+
+_TIMEOUT_SECONDS = 5.0
+_HEAD = """\
+-- What sbpgmon needs to look at tenants' rows: target {target}, database {database}, PostgreSQL {version}.
+-- Read it, then run it in that database as a superuser: sbpgmon grants --tenancy | psql -d {database}
+--
+-- Safe to run again. Computed from the catalog as it is now: run it again when tables have changed; checks that may
+-- not see a table say so, with its grants.
+"""
+_READER = """\
+
+
+-- 1. The reader, for [tenancy.data] enabled = true -----------------------------------------------------------
+--
+-- SELECT on keys, and on the columns by which rows point at each other; on no other column. ctid is where a row
+-- lies: big tables are read in windows of pages. Tables whose constraints prove that nothing can be wrong are not
+-- read, and need nothing.
+"""
+_SECURITY = """\
+-- Row level security would hide the rows from the reader. What it reads past it are the columns above, and nothing
+-- can be written; a policy for the reader would lock each table, and stay in dumps of the database.
+"""
+_NOTHING = "-- Nothing: no table is to be read.\n"
+_PROBE = """\
+
+
+-- 2. The probe, for [tenancy.probe] dsn ----------------------------------------------------------------------
+--
+-- A login that has no privilege of its own, and becomes the application's role to try what a tenant would see.
+-- No password here: set it in psql with \\password, or let pg_hba.conf identify the role otherwise.
+"""
+# Superusers, and roles that see all tenants, are nobody to try as.
+_APP_ROLES = """
+select /* sbpgmon:grants */ r.rolname::text, r.rolsuper
+from pg_roles as r
+where r.rolname = any (%s)
+order by 1
+"""
+
+
+def tenancy_grants_sql(
+    session: Session, server: Server, catalog: Catalog, tenancy: Tenancy, probe: str = "sbpgmon_probe"
+) -> str:
+    """SQL text that lets the session's role read the keys that checks of data need, and makes the probe's login.
+
+    Runs in psql on 14 to 18, and again. Raises TargetError when the catalog cannot be read, ConfigError for a name that
+    PostgreSQL could not hold.
+    """
+    known = know(session, server, tenancy)
+    head = _HEAD.format(target=session.target.name, database=identifier(server.database), version=server.version)
+    return head + _READER + _reader(session, server, catalog, known) + _PROBE + _probe(session, server, known, probe)
+
+
+def _reader(session: Session, server: Server, catalog: Catalog, known: Known) -> str:
+    checks = [check for _, check in sorted(catalog.checks.items()) if check.kind == "data" and known.has(check.models)]
+    things = [thing for check in checks for thing in list_things(session, server, catalog, check, known)[0]]
+    access = sorted(read_access(session, merged_needs(things)).values(), key=lambda item: item.object)
+    usage, columns, security = (_unique(access, verb) for verb in ("GRANT USAGE", "GRANT SELECT", "ALTER ROLE"))
+    if not columns:
+        return _NOTHING
+    return "\n".join([*usage, *columns, ""]) + ("\n".join(["", _SECURITY + security[0], ""]) if security else "")
+
+
+def _unique(access: list[Access], verb: str) -> list[str]:
+    statements = (statement for item in access for statement in item.grants(is_all=True))
+    return list(dict.fromkeys(statement for statement in statements if statement.startswith(verb)))
+
+
+def _probe(session: Session, server: Server, known: Known, probe: str) -> str:
+    wanted = sorted({*known.app_roles, *(member.role for member in known.tenant_schemas if member.role)})
+    with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
+        found = dict(cursor.execute(_APP_ROLES, (wanted,)).fetchall())
+    lines = [create_role(probe, "becomes the application's role, to try what a tenant sees")]
+    name = identifier(probe)
+    if server.major < 16:
+        # By the member, not by the membership: so it was before 16.
+        lines.append(f"ALTER ROLE {name} NOINHERIT;")
+    lines.append(f"GRANT CONNECT ON DATABASE {identifier(server.database)} TO {name};")
+    for role in wanted:
+        if role not in found:
+            lines.append(f"-- There is no role {identifier(role)}.")
+        elif found[role]:
+            lines.append(f"-- {identifier(role)} is a superuser, and row level security does not bind it.")
+        else:
+            options = " WITH INHERIT FALSE, SET TRUE" if server.major >= 16 else ""
+            lines.append(f"GRANT {identifier(role)} TO {name}{options};")
+    if not wanted:
+        lines.append("-- No application role is declared: [tenancy] roles.app.")
+    return "\n".join([*lines, ""])
