@@ -37,13 +37,80 @@ class Part:
     path: Path
 
 
-# Checks that are no file: what the statements' history says, and what the probe sees.
-STATEMENT_CHECKS = (
-    "cross_tenant_queries",
-    "cross_tenant_queries_suspected",
-    "idor_prone_queries",
-    "cross_schema_statements",
-    "session_level_context",
-    "unparsed_statements",
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A check that is no file: what the statements' history says, and what the probe sees."""
+
+    name: str
+    title: str
+    description: str
+    severity: str
+
+
+_STATEMENTS = (
+    BuiltIn(
+        "cross_tenant_queries",
+        "A statement of the application that no tenant key binds, where no row level security is in force",
+        "It reads or changes the rows of every tenant. Where the probe's login is set up, its plan confirms it.",
+        "P0",
+    ),
+    BuiltIn(
+        "cross_tenant_queries_suspected",
+        "A statement that no tenant key binds, of a role that is neither the application's nor an operator's",
+        "Nobody has said whose role it is, or the plan could not be had.",
+        "P2",
+    ),
+    BuiltIn(
+        "idor_prone_queries",
+        "A statement that finds tenants' rows by their primary key alone",
+        "Whoever sends another tenant's number gets its row (an insecure direct object reference).",
+        "P2",
+    ),
+    BuiltIn(
+        "cross_schema_statements",
+        "A statement that touches the schemas of two tenants",
+        "One tenant's data meets another's.",
+        "P0",
+    ),
+    BuiltIn(
+        "session_level_context",
+        "The context is set for a session and not for a transaction",
+        "Behind a transaction pooler the next transaction on that connection, another tenant's, finds it set.",
+        "P2",
+    ),
+    BuiltIn(
+        "unparsed_statements",
+        "Statements that could not be judged",
+        "They are counted and shown: nobody knows whether they are bound to one tenant.",
+        "P2",
+    ),
 )
-PROBE_CHECKS = ("probe_without_context", "probe_foreign_rows", "probe_foreign_key")
+_PROBE = (
+    BuiltIn(
+        "probe_without_context",
+        "Without a context the application's role sees tenants' rows",
+        "Whoever forgets to set it, or resets it, sees every tenant. Tried on a fresh connection.",
+        "P0",
+    ),
+    BuiltIn(
+        "probe_foreign_key",
+        "As one tenant the application's role sees a row of another by its primary key",
+        "Tried with rows that were seen as their own tenant. A tenant that sees none of its own is unknown.",
+        "P0",
+    ),
+    BuiltIn(
+        "probe_foreign_rows",
+        "As one tenant the application's role sees rows of others",
+        "Tried with EXISTS over the rows whose key is another one, where the plan is cheap enough.",
+        "P0",
+    ),
+    BuiltIn(
+        "probe_foreign_schema",
+        "The role of one tenant can read a table of another's schema",
+        "Tried as that role; it must be refused.",
+        "P0",
+    ),
+)
+STATEMENT_CHECKS = tuple(check.name for check in _STATEMENTS)
+PROBE_CHECKS = tuple(check.name for check in _PROBE)
+BUILT_IN = {check.name: check for check in (*_STATEMENTS, *_PROBE)}

@@ -54,6 +54,7 @@ class TargetError(SbpgmonError):
 
     exit_code = 10
     meaning = "a target, or a metric on it, could not be read; the others were"
+    sqlstate: str = ""  # what the server said, where it said anything
 
 
 class RefusedError(TargetError):

@@ -75,7 +75,7 @@ class IsolationReading:
     target: str
     time: datetime
     runs: tuple[CheckRun, ...] = ()
-    figures: dict[str, int | None] = field(default_factory=dict)  # cross_tenant_queries, …; None: not known
+    figures: dict[str, float | None] = field(default_factory=dict)  # cross_tenant_queries, …; None: not known
     slots: dict[str, int] = field(default_factory=dict)  # check -> slot of its grid
     known_checks: tuple[str, ...] = ()  # all that are looked for on this target; empty: nothing is said of it
     fingerprint: str | None = None  # digest of the elements; None: not read

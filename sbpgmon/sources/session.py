@@ -201,7 +201,9 @@ class Session:
                     "See whether the server hangs; [agent] deadline is the limit.",
                 ) from None
             way_out = _query_help(error) or connection_help(error)
-            raise TargetError(f"Target {self.target.name}: {explain(error)}.", way_out) from None
+            problem = TargetError(f"Target {self.target.name}: {explain(error)}.", way_out)
+            problem.sqlstate = error.sqlstate or ""
+            raise problem from None
         finally:
             if not self.is_broken and self._conn.info.transaction_status != pq.TransactionStatus.IDLE:
                 with contextlib.suppress(psycopg.Error):

@@ -1,0 +1,415 @@
+"""The probe: what a tenant sees, tried as the application's role on a login of its own, in read-only transactions."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sbpgmon.catalog.tenancy import render_question
+from sbpgmon.checks import BUILT_IN
+from sbpgmon.collect.known import Known
+from sbpgmon.config import Target
+from sbpgmon.errors import SbpgmonError, TargetError
+from sbpgmon.findings import CheckRun, Finding, Outcome, limited
+from sbpgmon.sources.session import Session
+from sbpgmon.tenancy import Probe
+
+CONTEXT, ROWS, KEY, SCHEMA = "probe_without_context", "probe_foreign_rows", "probe_foreign_key", "probe_foreign_schema"
+_TIMEOUT_SECONDS = 2.0
+_ROUND_TRIPS = 5
+_NOT_KNOWN = ("57014", "55P03", "53")  # too slow, locked, out of something: says nothing of tenants
+_DEARER = "Add an index that begins with the tenant key, or raise [tenancy.probe] max_cost."
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that is looked at; names are quoted. `tenant`: whose schema it is in, of a schema for each tenant."""
+
+    kind: str
+    object: str
+    key: str
+    primary_key: tuple[str, ...]
+    rows: float
+    tenant: str
+
+
+@dataclass
+class Trial:
+    """One round on one target."""
+
+    login: Target
+    connect_timeout_seconds: float
+    known: Known
+    probe: Probe
+    role: str
+    tables: Sequence[Table]
+    tenants: Sequence[str]  # keys of the tenants of this round, as text
+    budget_seconds: float
+    found: dict[str, list[Finding]] = field(default_factory=dict)
+    unseen: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)  # check -> object -> why, way out
+    figures: dict[str, float | None] = field(default_factory=dict)
+
+    def fail(self, check: str, table: Table, detail: str, remedy: str, role: str = "", part: str = "") -> None:
+        built_in = BUILT_IN[check]
+        finding = Finding(check, Outcome.FAIL, built_in.severity, table.object, role or self.role, detail, remedy, part)
+        self.found.setdefault(check, []).append(limited(finding, is_confirmed=self.known.confirmed))
+
+    def miss(self, check: str, name: str, why: str, way_out: str) -> None:
+        self.unseen.setdefault(check, {})[name] = why, way_out
+
+    def runs(self, checks: Sequence[str]) -> list[CheckRun]:
+        """What the checks say. Where anything could not be seen, what was found before is not taken for gone."""
+        runs = []
+        for check in checks:
+            findings = list(self.found.get(check, []))
+            for name, (why, way_out) in self.unseen.get(check, {}).items():
+                unknown = Finding(check, Outcome.UNKNOWN, BUILT_IN[check].severity, name, self.role, why, way_out)
+                findings.append(limited(unknown, is_confirmed=self.known.confirmed))
+            runs.append(CheckRun(check, tuple(findings), is_complete=check not in self.unseen))
+        return runs
+
+
+def try_tenants(
+    session: Session,
+    known: Known,
+    probe: Probe,
+    connect_timeout_seconds: float,
+    *,
+    turn: int = 0,
+    budget_seconds: float = 15.0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[list[CheckRun], dict[str, float | None]]:
+    """One round of the probe: its runs, and seconds that a switch of tenants takes (`switch_cold_seconds`, …).
+
+    `session` is the agent's own, which knows the catalog; `turn` counts the rounds: tenants come in turn, and always
+    the newest, the smallest and the largest. Raises nothing: what cannot be seen is unknown, and says why.
+    """
+    checks = [check for check, models in ((CONTEXT, "rls"), (KEY, "rls"), (ROWS, "rls"), (SCHEMA, "schema"))
+              if models in known.models]  # fmt: skip
+    assert probe.dsn is not None
+    role = probe.role or (known.app_roles[0] if known.app_roles else "")
+    trial = Trial(
+        Target(name=f"{session.target.name[:57]}.probe", dsn=probe.dsn), connect_timeout_seconds, known, probe, role,
+        (), (), budget_seconds,
+    )  # fmt: skip
+    began = time.monotonic()
+    try:
+        trial.tables = _tables(session, known)
+        if "rls" in known.models:
+            _try_pool(trial, session, turn, progress, began)
+        if "schema" in known.models:
+            _try_schemas(trial, turn, progress, began)
+    except SbpgmonError as error:
+        for check in checks:
+            trial.miss(check, "", f"Not tried: {error.what.rstrip('.')}.", error.way_out or "See [tenancy.probe].")
+    return trial.runs(checks), trial.figures
+
+
+def _tables(session: Session, known: Known) -> list[Table]:
+    with session.transaction(_TIMEOUT_SECONDS * 5) as (cursor, _):
+        rows = cursor.execute(render_question("probed", known.sql()).encode()).fetchall()
+    return [Table(kind, name, key, tuple(pk), count, tenant) for kind, name, key, pk, count, tenant in rows]
+
+
+def _try_pool(trial: Trial, own: Session, turn: int, progress: Callable[[str], None], began: float) -> None:
+    """Shared tables under row level security: without a context, then as one tenant and as another."""
+    tables = [table for table in trial.tables if table.kind == "pool"]
+    setting = trial.known.setting
+    if not trial.role:
+        for check in (CONTEXT, KEY, ROWS):
+            trial.miss(check, "", "No application role is known.", "Name it: [tenancy] roles.app or probe.role.")
+        return
+    with _login(trial) as session:
+        # On a fresh connection: once it was set, an unset setting reads '' and hides a policy that fails open.
+        for table in _within(trial, tables, CONTEXT, began):
+            progress(f"{CONTEXT} {table.object}")
+            _without_context(trial, session, table)
+        if setting is None:
+            for check in (KEY, ROWS):
+                trial.miss(check, "", "The context setting is not known.", "Name it: [tenancy] context.setting.")
+            return
+        trial.tenants = _tenants(trial, own, session, turn)
+        if len(trial.tenants) < 2:
+            for check in (KEY, ROWS):
+                trial.miss(
+                    check, trial.known.tenants_table or "", "Fewer than two tenants can be listed.",
+                    "Let the application's role or the agent's read the key of the tenants' table: "
+                    "sbpgmon grants --tenancy prints the grant.",
+                )  # fmt: skip
+            return
+        for table in _within(trial, tables, ROWS, began):
+            progress(f"{ROWS} {table.object}")
+            _as_tenants(trial, session, table, setting)
+    if tables:
+        _time_switch(
+            trial, tables[0], lambda tenant: [("SELECT pg_catalog.set_config(%s, %s, true)", (setting, tenant))]
+        )
+
+
+def _without_context(trial: Trial, session: Session, table: Table) -> None:
+    try:
+        with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
+            _become(cursor, trial.role)
+            query = f"SELECT EXISTS (SELECT FROM {table.object})"
+            if _cost(cursor, query, ()) > trial.probe.max_cost:
+                trial.miss(CONTEXT, table.object, "Looking without a context would cost too much.", _DEARER)
+                return
+            row = cursor.execute(query.encode()).fetchone()
+    except TargetError as error:
+        _said_no(trial, CONTEXT, table, error)
+        return
+    if row is not None and row[0]:
+        trial.fail(
+            CONTEXT,
+            table,
+            f"Without a context {trial.role} sees rows of {table.object}: whoever forgets to set it sees every tenant.",
+            f"Let the policies of {table.object} compare the key with current_setting('{trial.known.setting}') alone.",
+        )
+
+
+def _as_tenants(trial: Trial, session: Session, table: Table, setting: str) -> None:
+    """Each tenant sees a row of its own, and none of another's."""
+    keys: dict[str, tuple[str, ...]] = {}
+    for tenant in trial.tenants:
+        row = _own_row(trial, session, table, setting, tenant)
+        if row is None:
+            return
+        if row:
+            keys[tenant] = row
+    if len(keys) < 2:
+        if table.rows > 0:
+            why = f"As tenant {', '.join(trial.tenants)} not two of them see rows of their own in {table.object}."
+            trial.miss(KEY, table.object, why, "Look whether the context is set as the application does it.")
+        keys = keys or dict.fromkeys(trial.tenants[:1], ())
+    others = list(keys)
+    for place, tenant in enumerate(keys):
+        foreign = others[(place + 1) % len(others)]
+        tests: list[tuple[str, str, tuple[str, ...], str]] = [
+            (ROWS, f"{table.key} IS DISTINCT FROM %s", (tenant,), f"rows of tenants other than {tenant}")
+        ]
+        if table.primary_key and foreign != tenant:
+            exact = " AND ".join(f"{name} = %s" for name in table.primary_key)
+            tests.append((KEY, exact, keys[foreign], f"a row of tenant {foreign} by its primary key"))
+        for check, condition, values, what in tests:
+            _foreign(trial, session, table, setting, tenant, check, condition, values, what)
+
+
+def _own_row(trial: Trial, session: Session, table: Table, setting: str, tenant: str) -> tuple[str, ...] | None:
+    """The primary key of one row that the tenant sees of its own; empty: it sees none; None: nobody can tell."""
+    picked = ", ".join(f"{name}::text" for name in table.primary_key) or "'1'::text"
+    try:
+        with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
+            _become(cursor, trial.role)
+            cursor.execute("SELECT pg_catalog.set_config(%s, %s, true)", (setting, tenant))
+            query = f"SELECT {picked} FROM {table.object} WHERE {table.key} = %s LIMIT 1"
+            if _cost(cursor, query, (tenant,)) > trial.probe.max_cost:
+                trial.miss(KEY, table.object, "Looking for a tenant's own row would cost too much.", _DEARER)
+                return None
+            row = cursor.execute(query.encode(), (tenant,)).fetchone()
+    except TargetError as error:
+        _said_no(trial, KEY, table, error, is_refusal_fine=error.sqlstate == "42501")
+        return None
+    return tuple(row) if row is not None else ()
+
+
+def _foreign(
+    trial: Trial, session: Session, table: Table, setting: str, tenant: str, check: str, condition: str,
+    values: tuple[str, ...], what: str,
+) -> None:  # fmt: skip
+    try:
+        with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
+            _become(cursor, trial.role)
+            cursor.execute("SELECT pg_catalog.set_config(%s, %s, true)", (setting, tenant))
+            query = f"SELECT EXISTS (SELECT FROM {table.object} WHERE {condition})"
+            if _cost(cursor, query, values) > trial.probe.max_cost:
+                trial.miss(check, table.object, "Looking for others' rows would cost too much.", _DEARER)
+                return
+            row = cursor.execute(query.encode(), values).fetchone()
+    except TargetError as error:
+        _said_no(trial, check, table, error)
+        return
+    if row is not None and row[0] and not any(f.object == table.object for f in trial.found.get(check, [])):
+        trial.fail(
+            check,
+            table,
+            f"As tenant {tenant} the role {trial.role} sees {what} in {table.object}.",
+            f"See what the checks rls_… say of {table.object}; first of all: "
+            f"ALTER TABLE {table.object} ENABLE ROW LEVEL SECURITY;",
+        )
+
+
+def _try_schemas(trial: Trial, turn: int, progress: Callable[[str], None], began: float) -> None:
+    """A schema for each tenant: one tenant's role is refused at every table of another."""
+    members = [member for member in trial.known.tenant_schemas if member.role]
+    if len(members) < 2:
+        why = "Fewer than two tenants have a role that is named."
+        trial.miss(SCHEMA, "", why, "Name them: [tenancy] schemas.role.")
+        return
+    count = min(len(members), trial.probe.tenants)
+    chosen = [members[(turn * count + place) % len(members)] for place in range(count)]
+    with _login(trial) as session:
+        for place, member in enumerate(chosen):
+            foreign = chosen[(place + 1) % len(chosen)].tenant
+            tables = [table for table in trial.tables if table.kind == "schema" and table.tenant == foreign]
+            for table in _within(trial, tables, SCHEMA, began):
+                progress(f"{SCHEMA} {table.object}")
+                _foreign_table(trial, session, table, member.role, member.tenant)
+    first = {member.tenant: member for member in chosen}
+    own = [table for table in trial.tables if table.kind == "schema" and table.tenant == chosen[0].tenant]
+    if own and first:
+        _time_switch(trial, own[0], lambda _: [], role=chosen[0].role)
+
+
+def _foreign_table(trial: Trial, session: Session, table: Table, role: str, tenant: str) -> None:
+    try:
+        with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
+            _become(cursor, role)
+            cursor.execute(f"SELECT EXISTS (SELECT FROM {table.object})".encode())
+    except TargetError as error:
+        if error.sqlstate != "42501":
+            _said_no(trial, SCHEMA, table, error)
+        elif "set role" in error.what:
+            remedy = f'GRANT "{role}" TO the login of [tenancy.probe];'
+            trial.miss(SCHEMA, table.object, f"The login may not become {role}.", remedy)
+        return
+    trial.fail(
+        SCHEMA,
+        table,
+        f"The role of tenant {tenant} reads {table.object}, which is tenant {table.tenant}'s.",
+        f'REVOKE ALL ON {table.object} FROM "{role}"; and from every role that it is a member of.',
+        role=role,
+    )
+
+
+def _said_no(trial: Trial, check: str, table: Table, error: TargetError, *, is_refusal_fine: bool = True) -> None:
+    """An error is what a tenant should meet, unless it says nothing of tenants."""
+    if error.sqlstate.startswith(_NOT_KNOWN) or not error.sqlstate:
+        trial.miss(check, table.object, f"Not seen: {error.what.rstrip('.')}.", error.way_out or "Look again later.")
+    elif error.sqlstate == "42501" and "set role" in error.what:
+        raise TargetError(
+            f"The login of the probe may not become {trial.role}",
+            f'GRANT "{trial.role}" TO that login: sbpgmon grants --tenancy prints it.',
+        )
+    elif not is_refusal_fine:
+        trial.miss(check, table.object, f"Not seen: {error.what.rstrip('.')}.", error.way_out)
+
+
+def _become(cursor: Any, role: str) -> None:
+    quoted = '"' + role.replace('"', '""') + '"'
+    cursor.execute(f"SET LOCAL ROLE {quoted}".encode())
+
+
+def _cost(cursor: Any, query: str, values: Sequence[str]) -> float:
+    row = cursor.execute(f"EXPLAIN (FORMAT JSON) {query}".encode(), values or None).fetchone()
+    plan = row[0] if isinstance(row[0], list) else json.loads(row[0])
+    return float(plan[0]["Plan"]["Total Cost"])
+
+
+def _login(trial: Trial) -> Session:
+    return Session(trial.login, trial.connect_timeout_seconds)
+
+
+def _within(trial: Trial, tables: Sequence[Table], check: str, began: float) -> Iterator[Table]:
+    """The tables that there is time for; of the others it is not known."""
+    for place, table in enumerate(tables):
+        if time.monotonic() - began > trial.budget_seconds:
+            why = f"{len(tables) - place} of {len(tables)} tables were not tried: the time of a round was over."
+            trial.miss(check, "", why, "Look at the slow ones: sbpgmon tenants check tries them all.")
+            return
+        yield table
+
+
+def _tenants(trial: Trial, own: Session, session: Session, turn: int) -> list[str]:
+    """Keys of tenants: always the newest, the smallest and the largest where that is known, then others in turn."""
+    if trial.known.tenants_table is None:
+        return []
+    table = next(iter(_relation(own, trial.known)), None)
+    if table is None:
+        return []
+    name, column = table
+    listed: list[str] = []
+    for reader, role in ((session, trial.role), (own, "")):
+        try:
+            with reader.transaction(_TIMEOUT_SECONDS) as (cursor, _):
+                if role:
+                    _become(cursor, role)
+                query = f"SELECT {column}::text FROM {name} ORDER BY {column} LIMIT 10000"
+                listed = [key for (key,) in cursor.execute(query.encode())]
+        except TargetError:
+            continue
+        if len(listed) > 1:
+            break
+    sizes = _sizes(own, trial)
+    known = [key for key in sizes if key in set(listed)]
+    rare = [key for key in listed if key not in sizes]
+    always = [*listed[-1:], *known[:1], *(rare[:1] or known[-1:])]
+    count = min(len(listed), trial.probe.tenants)
+    in_turn = [listed[(turn * count + place) % len(listed)] for place in range(len(listed))]
+    return list(dict.fromkeys([*always, *in_turn]))[: max(count, len(set(always)))]
+
+
+def _relation(own: Session, known: Known) -> list[tuple[str, str]]:
+    query = (
+        "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), quote_ident(%s) "
+        "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "WHERE %s IN (n.nspname || '.' || c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname))"
+    )
+    with own.transaction(_TIMEOUT_SECONDS) as (cursor, _):
+        return cursor.execute(query, (known.tenants_pk, known.tenants_table)).fetchall()
+
+
+def _sizes(own: Session, trial: Trial) -> list[str]:
+    """Tenants by their share of the largest table, the largest first, as the planner's statistics have it."""
+    pool = [table for table in trial.tables if table.kind == "pool"]
+    if not pool:
+        return []
+    largest = max(pool, key=lambda table: table.rows)
+    query = (
+        "SELECT s.most_common_vals::text::text[] FROM pg_stats AS s "
+        "WHERE quote_ident(s.schemaname) || '.' || quote_ident(s.tablename) = %s AND quote_ident(s.attname) = %s"
+    )
+    try:
+        with own.transaction(_TIMEOUT_SECONDS) as (cursor, _):
+            row = cursor.execute(query, (largest.object, largest.key)).fetchone()
+    except TargetError:
+        return []
+    return list(row[0]) if row and row[0] else []
+
+
+def _time_switch(
+    trial: Trial, table: Table, switch: Callable[[str], list[tuple[str, tuple[Any, ...]]]], role: str = ""
+) -> None:
+    """Seconds from one tenant to another until its table can be read: on a fresh connection, and on a warm one.
+
+    Becoming the role, the context and the planning of a query are counted; the round trips of as many statements,
+    measured on the same connection, are taken off.
+    """
+    tenants = list(trial.tenants) or [""]
+    query = f"SELECT FROM {table.object} LIMIT 0".encode()
+    try:
+        with _login(trial) as session:
+            taken = []
+            for turn in range(1 + _ROUND_TRIPS):
+                with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
+                    statements = switch(tenants[turn % len(tenants)])
+                    began = time.perf_counter()
+                    _become(cursor, role or trial.role)
+                    for text, values in statements:
+                        cursor.execute(text.encode(), values)
+                    cursor.execute(query)
+                    taken.append((time.perf_counter() - began, 2 + len(statements)))
+            with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
+                trips = []
+                for _ in range(_ROUND_TRIPS):
+                    began = time.perf_counter()
+                    cursor.execute("SELECT")
+                    trips.append(time.perf_counter() - began)
+    except TargetError:
+        trial.figures |= {"switch_cold_seconds": None, "switch_warm_seconds": None}
+        return
+    net = [max(0.0, seconds - count * min(trips)) for seconds, count in taken]
+    trial.figures |= {"switch_cold_seconds": net[0], "switch_warm_seconds": statistics.median(net[1:])}
