@@ -45,6 +45,8 @@ class BuiltIn:
     title: str
     description: str
     severity: str
+    models: tuple[str, ...] = ("all",)
+    kind: str = "statements"
 
 
 _STATEMENTS = (
@@ -71,6 +73,7 @@ _STATEMENTS = (
         "A statement that touches the schemas of two tenants",
         "One tenant's data meets another's.",
         "P0",
+        ("schema",),
     ),
     BuiltIn(
         "session_level_context",
@@ -91,24 +94,32 @@ _PROBE = (
         "Without a context the application's role sees tenants' rows",
         "Whoever forgets to set it, or resets it, sees every tenant. Tried on a fresh connection.",
         "P0",
+        ("rls",),
+        "probe",
     ),
     BuiltIn(
         "probe_foreign_key",
         "As one tenant the application's role sees a row of another by its primary key",
         "Tried with rows that were seen as their own tenant. A tenant that sees none of its own is unknown.",
         "P0",
+        ("rls",),
+        "probe",
     ),
     BuiltIn(
         "probe_foreign_rows",
         "As one tenant the application's role sees rows of others",
         "Tried with EXISTS over the rows whose key is another one, where the plan is cheap enough.",
         "P0",
+        ("rls",),
+        "probe",
     ),
     BuiltIn(
         "probe_foreign_schema",
         "The role of one tenant can read a table of another's schema",
         "Tried as that role; it must be refused.",
         "P0",
+        ("schema",),
+        "probe",
     ),
 )
 STATEMENT_CHECKS = tuple(check.name for check in _STATEMENTS)

@@ -9,15 +9,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sbpgmon.catalog.catalog import Catalog
-from sbpgmon.collect.due import as_configured, due_checks, due_metrics, intervals_of
+from sbpgmon.collect.due import as_configured, due_checks, due_metrics, intervals_of, slot_at
 from sbpgmon.collect.guard import Guard, judge
-from sbpgmon.collect.isolation import SWEEP_SECONDS, Task
+from sbpgmon.collect.isolation import PROBE, SWEEP_SECONDS, Task
 from sbpgmon.config import Settings
 from sbpgmon.logs import LOGGER
 from sbpgmon.model import Due
 from sbpgmon.store.findings import fingerprint_of, sweeps_of
 from sbpgmon.store.gate import Gate
 from sbpgmon.store.weight import last_words, note_words, read_weight
+
+
+PROBE_SECONDS = 10.0  # of one round of the probe in a poll
 
 
 class Intervals:
@@ -51,13 +54,27 @@ class Intervals:
     def task(self, target: str) -> Task | None:
         """The checks of tenant isolation that are due on a target, with what the store knows of them."""
         known = self._gate.last_check_slots(target)
-        slots = due_checks(self._checks, known, time.time())
+        tenancy = self._settings.tenancy_of(target)
+        now = time.time()
+        slots = due_checks(self._checks, known, now)
+        checks = {name: self._checks[name] for name in slots}
+        turn = slot_at(now, tenancy.probe.interval)
+        is_probe_due = tenancy.probe.dsn is not None and known.get(PROBE) != turn
+        if is_probe_due:
+            slots[PROBE] = turn
         if not slots:
             return None
-        sweeps = self._gate.ask(lambda conn: sweeps_of(conn, target)) or {}
-        fingerprint = self._gate.ask(lambda conn: fingerprint_of(conn, target))
-        checks = {name: self._checks[name] for name in slots}
-        return Task(self._settings.tenancy_of(target), checks, slots, sweeps, fingerprint, SWEEP_SECONDS)
+        return Task(
+            tenancy,
+            checks,
+            slots,
+            sweeps=self._gate.ask(lambda conn: sweeps_of(conn, target)) or {},
+            fingerprint=self._gate.ask(lambda conn: fingerprint_of(conn, target)),
+            sweep_seconds=SWEEP_SECONDS,
+            probe_turn=turn if is_probe_due else None,
+            probe_seconds=PROBE_SECONDS,
+            connect_timeout_seconds=self._settings.agent.connect_timeout,
+        )
 
     def _weigh(self, target: str, intervals: Mapping[str, float]) -> None:
         """Looks at what the agent costs on a target, and stretches its intervals there, or lets them be again."""

@@ -117,6 +117,7 @@ class Probe(Section):
     role: str | None = Field(
         default=None, description="The role that it becomes.  By default the first of `roles.app`."
     )
+    interval: Seconds = Field(default=900.0, ge=1, description="How often it tries.")
     tenants: int = Field(default=3, ge=2, description="Tenants that are looked at in one round.")
     max_cost: float = Field(default=10_000.0, gt=0, description="Largest cost of one query, by EXPLAIN.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from sbpgmon.cli.main import Context
 from sbpgmon.cli.output import console, print_table, to_json
 from sbpgmon.cli.tenants_history import checks as checks_command
 from sbpgmon.cli.tenants_history import explain, print_findings, show
+from sbpgmon.checks import BUILT_IN, PROBE_CHECKS
+from sbpgmon.collect.due import as_configured
 from sbpgmon.collect.isolation import Task, look
 from sbpgmon.config import Settings
 from sbpgmon.errors import ConfigError, IsolationFailedError, IsolationUnknownError
@@ -41,7 +44,7 @@ def check(context: Context, names: tuple[str, ...], checks: tuple[str, ...], for
     """
     settings = context.load_with_targets()
     catalog = context.catalog(settings)
-    if unknown := sorted(set(checks) - catalog.checks.keys()):
+    if unknown := sorted(set(checks) - catalog.checks.keys() - BUILT_IN.keys()):
         raise ConfigError(f"There is no check {', '.join(unknown)}.", "`sbpgmon tenants checks` lists them.")
     readings = _look(settings, catalog, names, checks)
     found, rows = present.summary(readings), present.rows(readings)
@@ -75,8 +78,13 @@ def _look(settings: Settings, catalog: Catalog, names: Sequence[str], checks: Se
                 def tell(name: str, task: TaskID = task, target: str = target.name) -> None:
                     progress.update(task, description=f"{target}: {name}")
 
-                chosen = {name: check for name, check in catalog.checks.items() if not checks or name in checks}
-                work = Task(settings.tenancy_of(target.name), chosen)
+                configured = as_configured(catalog, settings.checks)
+                work = Task(
+                    settings.tenancy_of(target.name),
+                    {name: check for name, check in configured.items() if not checks or name in checks},
+                    probe_turn=int(time.time()) if not checks or set(checks) & set(PROBE_CHECKS) else None,
+                    connect_timeout_seconds=settings.agent.connect_timeout,
+                )
                 readings.append(look(session, server, catalog, work, tell))
                 progress.remove_task(task)
     return readings

@@ -9,7 +9,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from sbpgmon.checks import Check
+from sbpgmon.checks import BUILT_IN, BuiltIn, Check
 from sbpgmon.cli.main import Context
 from sbpgmon.cli.output import age, console, percent, print_table, to_json
 from sbpgmon.errors import ConfigError
@@ -89,7 +89,7 @@ def explain(context: Context, finding: str, form: str) -> None:
     """
     settings = context.load()
     catalog = context.catalog(settings)
-    check = catalog.checks.get(finding)
+    check: Check | BuiltIn | None = catalog.checks.get(finding) or BUILT_IN.get(finding)
     episodes: list[dict[str, Any]] = []
     if check is None:
         with contextlib.closing(context.store(settings)) as store:
@@ -101,14 +101,17 @@ def explain(context: Context, finding: str, form: str) -> None:
                 f"There is no finding and no check {finding!r}.",
                 "`sbpgmon tenants show --closed` lists findings, `sbpgmon tenants checks` the checks.",
             )
-        check = catalog.checks.get(episodes[0]["check"])
+        name = episodes[0]["check"]
+        check = catalog.checks.get(name) or BUILT_IN.get(name)
     if form == "json":
         click.echo(to_json({"check": _described(check), "findings": episodes}))
         return
     out = console()
     if check is not None:
         out.print(f"[bold]{check.name}[/]  {check.severity}")
-        out.print(f"{escape(check.title)}.{' A heuristic: it reads text.' if check.is_heuristic else ''}")
+        out.print(
+            f"{escape(check.title)}.{' A heuristic: it reads text.' if isinstance(check, Check) and check.is_heuristic else ''}"
+        )
         if check.description:
             out.print(f"\n{escape(' '.join(check.description.split()))}")
     for row in episodes:
@@ -122,7 +125,8 @@ def explain(context: Context, finding: str, form: str) -> None:
 def checks(context: Context, form: str) -> None:
     """All checks, with what each looks for."""
     catalog = context.catalog(context.load())
-    listed = sorted(catalog.checks.values(), key=lambda check: (check.models, check.severity, check.name))
+    every: list[Check | BuiltIn] = [*catalog.checks.values(), *BUILT_IN.values()]
+    listed = sorted(every, key=lambda check: (check.models, check.severity, check.name))
     if form == "json":
         click.echo(to_json([_described(check) for check in listed]))
         return
@@ -131,16 +135,20 @@ def checks(context: Context, form: str) -> None:
     print_table(f"{len(rows)} checks", columns, rows, out=console())
 
 
-def _described(check: Check | None) -> dict[str, Any] | None:
+def _described(check: Check | BuiltIn | None) -> dict[str, Any] | None:
     if check is None:
         return None
-    return {
+    described = {
         "name": check.name,
         "title": check.title,
         "description": check.description,
+        "severity": check.severity,
+    }
+    if isinstance(check, BuiltIn):
+        return described | {"models": list(check.models), "kind": check.kind}
+    return described | {
         "models": list(check.models),
         "kind": check.kind,
-        "severity": check.severity,
         "heuristic": check.is_heuristic,
         "interval_seconds": check.interval_seconds,
     }

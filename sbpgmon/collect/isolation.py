@@ -13,6 +13,7 @@ from sbpgmon.checks import PROBE_CHECKS, STATEMENT_CHECKS, Check
 from sbpgmon.collect.checks import allow, expired, run_check
 from sbpgmon.collect.data import run_data_check
 from sbpgmon.collect.fingerprint import read_fingerprint
+from sbpgmon.collect.impersonation import try_tenants
 from sbpgmon.collect.tenancy import Known, know
 from sbpgmon.findings import CheckRun, IsolationReading
 from sbpgmon.model import Server
@@ -21,7 +22,8 @@ from sbpgmon.tenancy import Tenancy
 
 ALLOWANCES = "allowance_expired"
 SWEEP_SECONDS = 2.0  # of each check of data in one poll
-_SAID_OTHERWISE = (*STATEMENT_CHECKS, *PROBE_CHECKS, ALLOWANCES)
+PROBE = "probe"  # its slot stands among those of the checks
+_SAID_OTHERWISE = (*STATEMENT_CHECKS, ALLOWANCES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ class Task:
     sweeps: Mapping[str, Any] = field(default_factory=dict)  # check -> CheckRun.sweep of the last time
     fingerprint: str | None = None
     sweep_seconds: float | None = None  # of each check of data; None: until all is swept
+    probe_turn: int | None = None  # which round the probe makes; None: it is not due
+    probe_seconds: float = 600.0  # that a round may take
+    connect_timeout_seconds: float = 5.0  # of the probe's login
 
 
 def is_for(check: Check, known: Known, tenancy: Tenancy) -> bool:
@@ -98,7 +103,24 @@ def look(
             run = run_check(session, server, catalog, check, known)
         found = tuple(allow(finding, task.tenancy.allow, today) for finding in run.findings)
         runs.append(replace(run, findings=found, seconds=time.monotonic() - began))
+    if (
+        task.tenancy.probe.dsn is not None
+        and task.probe_turn is not None
+        and not (session.is_late or session.is_broken)
+    ):
+        tried, figures = try_tenants(
+            session,
+            known,
+            task.tenancy.probe,
+            task.connect_timeout_seconds,
+            turn=task.probe_turn,
+            budget_seconds=task.probe_seconds,
+            progress=progress,
+        )
+        reading.figures.update(figures)
+        runs += [replace(r, findings=tuple(allow(f, task.tenancy.allow, today) for f in r.findings)) for r in tried]
     runs.append(expired(task.tenancy.allow, today))
     there = [name for name, check in catalog.checks.items() if is_for(check, known, task.tenancy)]
+    probed = PROBE_CHECKS if task.tenancy.probe.dsn is not None else ()
     slots = {name: slot for name, slot in task.slots.items() if name not in left_out}
-    return replace(reading, runs=tuple(runs), slots=slots, known_checks=(*sorted(there), *_SAID_OTHERWISE))
+    return replace(reading, runs=tuple(runs), slots=slots, known_checks=(*sorted(there), *probed, *_SAID_OTHERWISE))
