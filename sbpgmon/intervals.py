@@ -19,7 +19,6 @@ from sbpgmon.store.findings import fingerprint_of, sweeps_of
 from sbpgmon.store.gate import Gate
 from sbpgmon.store.weight import last_words, note_words, read_weight
 
-
 PROBE_SECONDS = 10.0  # of one round of the probe in a poll
 
 

@@ -11,11 +11,11 @@ import click
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from sbpgmon.catalog.catalog import Catalog
+from sbpgmon.checks import BUILT_IN, PROBE_CHECKS
 from sbpgmon.cli.main import Context
 from sbpgmon.cli.output import console, print_table, to_json
 from sbpgmon.cli.tenants_history import checks as checks_command
 from sbpgmon.cli.tenants_history import explain, print_findings, show
-from sbpgmon.checks import BUILT_IN, PROBE_CHECKS
 from sbpgmon.collect.due import as_configured
 from sbpgmon.collect.isolation import Task, look
 from sbpgmon.config import Settings

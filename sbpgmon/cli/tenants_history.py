@@ -109,9 +109,8 @@ def explain(context: Context, finding: str, form: str) -> None:
     out = console()
     if check is not None:
         out.print(f"[bold]{check.name}[/]  {check.severity}")
-        out.print(
-            f"{escape(check.title)}.{' A heuristic: it reads text.' if isinstance(check, Check) and check.is_heuristic else ''}"
-        )
+        is_heuristic = isinstance(check, Check) and check.is_heuristic
+        out.print(f"{escape(check.title)}.{' A heuristic: it reads text.' if is_heuristic else ''}")
         if check.description:
             out.print(f"\n{escape(' '.join(check.description.split()))}")
     for row in episodes:
