@@ -180,6 +180,10 @@ def column_of(context: Context, node: exp.Expr, place: Place) -> Column | None:
         isinstance(node, exp.Cast) and node.to.this in _INJECTIVE and not node.to.expressions
     ):
         node = node.this
+    if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
+        row = bare(node.this)  # (alias).column
+        if isinstance(row, exp.Column) and not row.args.get("table"):
+            node = exp.Column(this=node.expression, table=row.this)
     if isinstance(node, exp.Column) and not isinstance(node.this, exp.Star):
         return resolve(context, node, place.scope)
     if isinstance(node, exp.Subquery) and not is_fixed(node, context.facts.setting):

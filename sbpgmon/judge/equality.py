@@ -213,7 +213,7 @@ class Closure:
         if one.key is not None and two.key is not None and self._are_equal(source, (one.key,), other, (two.key,)):
             return True
         for key in one.foreign_keys:
-            is_there = (key.schema, key.table) == (two.schema, two.name) and not other.is_insert
+            is_there = (key.schema, key.table) == (two.schema, two.name)
             if is_there and self._are_equal(source, key.columns, other, key.referenced):
                 return True
         if source.is_insert or other.is_insert:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from sbpgmon.judge import writes
-from sbpgmon.judge.conditions import WRITES, add_condition, column_of, single, visit
+from sbpgmon.judge.conditions import WRITES, add_condition, alias_of, column_of, single, visit
 from sbpgmon.judge.equality import Column
 from sbpgmon.judge.fixed import is_fixed
 from sbpgmon.judge.joins import add_from
@@ -120,6 +120,8 @@ def _select(context: Context, node: exp.Select, place: Place) -> Result:
             add_condition(context, clause.this, rows)
     for part in ("group", "order", "distinct", "limit", "offset"):
         visit(context, node.args.get(part), rows)
+    for lock in node.args.get("locks") or ():  # FOR UPDATE OF names what is in FROM
+        context.seen.update(id(table) for table in lock.find_all(exp.Table))
     for window in node.args.get("windows") or ():
         visit(context, window, rows)
     outputs, is_complete = outputs_of(context, node.expressions, rows)
@@ -128,13 +130,38 @@ def _select(context: Context, node: exp.Select, place: Place) -> Result:
 
 
 def _is_aggregated(node: exp.Select) -> bool:
-    """Whether the query returns one row whatever it found; a function that is not known may be an aggregate."""
-    if node.args.get("group"):
-        return False
+    """Whether the query returns a row even where it found none; a function that is not known may be an aggregate."""
+    group = node.args.get("group")
+    if group is not None:
+        several = (exp.GroupingSets, exp.Rollup, exp.Cube, exp.Tuple)
+        return not group.expressions or any(isinstance(each, several) for each in group.expressions)
     if node.args.get("having"):
         return True
-    if any(isinstance(each.unalias(), (exp.Column, exp.Star)) for each in node.expressions):
-        return False
-    return any(
-        isinstance(inner, (exp.AggFunc, exp.Anonymous)) for each in node.expressions for inner in own_nodes(each)
-    )
+    order = node.args.get("order")
+    functions = [
+        inner
+        for each in (*node.expressions, *([order] if order is not None else []))
+        for inner in own_nodes(each)
+        if isinstance(inner, (exp.AggFunc, exp.Anonymous)) and not _is_window(inner)
+    ]
+    if any(isinstance(each, exp.AggFunc) for each in functions):
+        return True
+    # Beside a plain column of its own, without GROUP BY, there can be no aggregate.
+    return bool(functions) and not any(_is_own_column(each.unalias(), node) for each in node.expressions)
+
+
+def _is_window(node: exp.Expr) -> bool:
+    parent = node.parent
+    while isinstance(parent, (exp.Filter, exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)):
+        parent = parent.parent
+    return isinstance(parent, exp.Window)
+
+
+def _is_own_column(node: exp.Expr, select: exp.Select) -> bool:
+    if isinstance(node, exp.Star):
+        return True
+    table = identifier(node.args.get("table")) if isinstance(node, exp.Column) else ""
+    source = select.args.get("from_")
+    items = [*([source.this] if source is not None else []), *(join.this for join in select.args.get("joins") or ())]
+    names = {alias_of(item)[0] or (identifier(item.this) if isinstance(item, exp.Table) else "") for item in items}
+    return isinstance(node, exp.Column) and (not table or table in names)

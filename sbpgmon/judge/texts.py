@@ -140,7 +140,7 @@ def rewrite(tokens: Sequence[Token]) -> str:
     return "".join(parts)
 
 
-_REPLACED = frozenset(("operator", "only", "overriding", "where", "repeatable", "null", "absent", "returning"))
+_REPLACED = frozenset(("operator", "only", "overriding", "where", "repeatable", "some", "null", "absent", "returning"))
 
 
 def _replacement(tokens: Sequence[Token], index: int) -> tuple[int, str]:
@@ -164,6 +164,8 @@ def _replacement(tokens: Sequence[Token], index: int) -> tuple[int, str]:
             return 4, "where ctid = '0'"
         case ["repeatable", "(", *_]:
             return closing(tokens, index + 1) - index + 1, ""
+        case ["some", "(", *_]:
+            return 1, "any"
         case ["null" | "absent", "on", "null", *_]:
             return 3, ""
         case ["returning", "with", "(", *_]:

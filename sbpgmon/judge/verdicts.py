@@ -42,7 +42,8 @@ def judge_query(tokens: Sequence[Token], facts: TenantFacts, user: str | None) -
     root = parsed[0]
     if isinstance(root, exp.Command):
         raise UnparsedError("the statement is not one that the parser knows")
-    has_subqueries = sum(token.word in _QUERY_WORDS for token in tokens) > 1
+    inner_queries = sum(token.word in _QUERY_WORDS for token in tokens[1:])
+    has_subqueries = inner_queries > 0 or tokens[0].text == "("
     context = Context(Graph(facts), facts, user, queries.build, has_subqueries)
     context.build(context, root, Place(Scope(), {}))
     lost = _overlooked(context, root, tokens)
@@ -69,7 +70,7 @@ _DIALECT = Postgres()
 def _overlooked(context: Context, root: exp.Expr, tokens: Sequence[Token]) -> Relation | None:
     """A tenants' table that stands in the text as a table and was not looked at: a form that the judge lacks."""
     names = {relation.name for relation in context.touched}
-    if not any(
+    if not context.has_subqueries and not any(
         token.name and token.name not in names and any(map(context.facts.is_watched, context.facts.by_name[token.name]))
         for token in tokens
         if token.name in context.facts.by_name

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from sbpgmon.judge.conditions import add_condition, alias_of, attach, column_of, equate, link, single, visit
-from sbpgmon.judge.equality import Column, Either, Rank, Source
+from sbpgmon.judge.equality import Column, Either, NotNull, Rank, Source
 from sbpgmon.judge.facts import Relation
 from sbpgmon.judge.joins import add_from, table_entry
 from sbpgmon.judge.outputs import outputs_of
@@ -94,7 +94,11 @@ def _write(context: Context, target: Entry, written: dict[str, Column], place: P
     relation = _relation(context, target)
     for name, column in written.items():
         link(context, (target.number, name), column, place)
-    if relation is not None and relation.key is not None and relation.key_has_default and relation.key not in written:
+    if relation is None or relation.key is None:
+        return
+    # A row whose key is NULL is no tenant's: so the key may be taken for the value of a row that was found.
+    context.graph.not_nulls.append(NotNull((target.number, relation.key), place.guards))
+    if relation.key_has_default and relation.key not in written:
         link(context, (target.number, relation.key), context.graph.constant(), place)
 
 
@@ -105,9 +109,7 @@ def _conflict(context: Context, node: exp.OnConflict, relation: Relation, target
         return
     keys = [_conflict_column(each) for each in node.args.get("conflict_keys") or ()]
     if not keys:
-        # A constraint by its name: of which only some may hold the key, the worst is taken.
-        lacking = [columns for columns in relation.unique if relation.key not in columns]
-        keys = list(next(iter(lacking or relation.unique), ()))
+        keys = list(_constraint(relation, identifier(node.args.get("constraint"))))
     alias = target.name if target.schema is None else ""
     scope = Scope(place.scope.parent)
     inner = Place(scope, place.common, place.guards, place.inside, place.is_judged)
@@ -122,6 +124,17 @@ def _conflict(context: Context, node: exp.OnConflict, relation: Relation, target
     if where is not None:
         add_condition(context, where.this, inner)
     _set(context, node.expressions, relation, inner)
+
+
+def _constraint(relation: Relation, name: str) -> tuple[str, ...]:
+    """The columns of a constraint, by the name that the server gives it; of others, the worst is taken."""
+    primary = relation.unique[:1] if relation.has_primary_key else ()
+    names = {f"{relation.name}_{'_'.join(columns)}_key": columns for columns in relation.unique}
+    names |= {f"{relation.name}_pkey": columns for columns in primary}
+    if name in names:
+        return names[name]
+    lacking = [columns for columns in relation.unique if relation.key not in columns]
+    return next(iter(lacking or relation.unique), ())
 
 
 def _conflict_column(node: exp.Expr) -> str:
