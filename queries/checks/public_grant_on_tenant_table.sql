@@ -8,7 +8,7 @@
 -- uses: pool_schema, pool_relation, tenant_table, indirect_table
 with holder as materialized (
   select t.oid, t.object, t.relacl from tenant_table as t
-  union
+  union all
   select i.oid, i.object, i.relacl from indirect_table as i
 )
 select

@@ -7,24 +7,17 @@
 -- model: column
 -- severity: P3
 -- uses: tenant_table, tenant_root, relation
-with candidate as materialized (
-  select
-    t.oid,
-    t.object,
-    t.relname,
-    t.key,
-    t.key_attnum,
-    i.indexrelid,
-    i.indisprimary,
-    i.indnkeyatts,
-    i.indexprs,
-    i.indpred,
-    c.attnum,
-    c.place
+with bare as materialized (
+  select t.oid, t.object, t.key, i.indexrelid, i.indisprimary, i.indnkeyatts, i.indkey::int2[] as attnums
   from tenant_root as t
   join pg_index as i on i.indrelid = t.oid and i.indisunique and i.indislive
-  cross join lateral unnest(i.indkey::int2[]) with ordinality as c (attnum, place)
-  where c.place <= i.indnkeyatts
+  where t.key_attnum <> all ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+),
+candidate as (
+  select b.oid, b.indexrelid, b.indisprimary, b.indnkeyatts, c.attnum
+  from bare as b
+  cross join lateral unnest(b.attnums) with ordinality as c (attnum, place)
+  where c.place <= b.indnkeyatts
 ),
 surrogate as (
   select distinct c.indexrelid
@@ -49,15 +42,6 @@ surrogate as (
       join tenant_table as p on p.oid = r.parent
       where r.child = c.oid and r.conoid <> 0 and r.child_columns = array[c.attnum]
     )
-),
-told as (
-  select
-    c.indexrelid,
-    bool_or(c.attnum = c.key_attnum) as has_key,
-    min(c.object) as object,
-    min(c.key::text) as key
-  from candidate as c
-  group by c.indexrelid
 )
 select
   t.object,
@@ -77,7 +61,7 @@ select
     )
   end as remedy,
   x.relname as part
-from told as t
+from bare as t
 join pg_index as i on i.indexrelid = t.indexrelid
 join pg_class as x on x.oid = t.indexrelid
 join pg_namespace as n on n.oid = x.relnamespace
@@ -86,8 +70,7 @@ cross join lateral (
   select string_agg(pg_get_indexdef(t.indexrelid, s.place, false), ', ' order by s.place) as columns
   from generate_series(1, i.indnkeyatts) as s (place)
 ) as w
-where not t.has_key
-  and t.indexrelid not in (select s.indexrelid from surrogate as s)
+where t.indexrelid not in (select s.indexrelid from surrogate as s)
   -- The key within an expression, or one tenant's rows alone.
   and coalesce(pg_get_expr(i.indexprs, i.indrelid) !~ ('(^|\W)' || quote_ident(t.key) || '(\W|$)'), true)
   and coalesce(pg_get_expr(i.indpred, i.indrelid) !~ ('(^|\W)' || quote_ident(t.key) || ' (= |IS NULL)'), true)

@@ -33,15 +33,13 @@ select
 from tenancy as t
 cross join jsonb_to_recordset(t.relations) as d (child text, columns jsonb, parent text, parent_columns jsonb)
 -- Not to_regclass: it demands USAGE on the schema.
-join (
-  select c.oid, n.nspname || '.' || c.relname as name, quote_ident(n.nspname) || '.' || quote_ident(c.relname) as quoted
-  from pg_class as c
-  join pg_namespace as n on n.oid = c.relnamespace
-  where c.relkind in ('r', 'p')
-) as c on d.child in (c.name, c.quoted)
-join (
-  select c.oid, n.nspname || '.' || c.relname as name, quote_ident(n.nspname) || '.' || quote_ident(c.relname) as quoted
-  from pg_class as c
-  join pg_namespace as n on n.oid = c.relnamespace
-  where c.relkind in ('r', 'p')
-) as p on d.parent in (p.name, p.quoted)
+cross join lateral (
+  select
+    case when d.child ~ v.quoted then parse_ident(d.child) else string_to_array(d.child, '.') end as child,
+    case when d.parent ~ v.quoted then parse_ident(d.parent) else string_to_array(d.parent, '.') end as parent
+  from (values ('^([a-z_][a-z0-9_$]*|"([^"]|"")+")\.([a-z_][a-z0-9_$]*|"([^"]|"")+")$')) as v (quoted)
+) as w
+join pg_namespace as cn on cn.nspname = w.child[1]
+join pg_class as c on c.relnamespace = cn.oid and c.relname = w.child[2] and c.relkind in ('r', 'p')
+join pg_namespace as pn on pn.nspname = w.parent[1]
+join pg_class as p on p.relnamespace = pn.oid and p.relname = w.parent[2] and p.relkind in ('r', 'p')
