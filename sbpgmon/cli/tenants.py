@@ -52,12 +52,17 @@ def check(context: Context, names: tuple[str, ...], checks: tuple[str, ...], for
         click.echo(to_json({"summary": found, "findings": rows}))
     else:
         _print(found, rows, is_many=len(readings) > 1)
-    fails, unknowns = found["fail"] or 0, found["unknown"] or 0
+    fails, unknowns = int(found["fail"] or 0), int(found["unknown"] or 0)
     if fails:
-        raise IsolationFailedError(f"{fails} findings: tenants are not kept apart.", "Run the statement of each.")
+        worst = min(row["severity"] for row in rows if row["status"] == "fail")
+        raise IsolationFailedError(
+            f"{fails} {'finding' if fails == 1 else 'findings'}, the worst {worst}.",
+            "Each has the statement that mends it; `sbpgmon tenants explain ID` says more.",
+        )
     if unknowns:
         raise IsolationUnknownError(
-            f"{unknowns} things could not be seen: nobody knows whether tenants are kept apart.",
+            f"Nothing fails, and {unknowns} {'thing' if unknowns == 1 else 'things'} could not be seen: "
+            "whether tenants are kept apart is not known.",
             "Each says what would change that.",
         )
 

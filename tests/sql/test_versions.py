@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sbpgmon.catalog.catalog import is_for, load_catalog, pick_variant, render_sql
-from sbpgmon.cli.docs import MAJORS, SHIPPED
+from sbpgmon.cli.docs_metrics import MAJORS, SHIPPED
 from sbpgmon.model import Metric, Server, Variant
 from sbpgmon.sources.probe import probe
 from sbpgmon.sources.session import Session

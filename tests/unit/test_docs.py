@@ -8,6 +8,7 @@ import pytest
 
 from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.cli import docs
+from sbpgmon.cli.docs_metrics import metrics_page
 from sbpgmon.config import Agent, MetricSettings, Settings, Store, Target
 from sbpgmon.environment import Environment
 
@@ -42,7 +43,7 @@ def test_every_key_of_the_configuration_is_documented() -> None:
 
 
 def test_a_variant_is_listed_with_the_majors_that_it_serves() -> None:
-    page = docs.metrics_page(load_catalog())
+    page = metrics_page(load_catalog())
     assert "| `stat_database.pg18.sql` | PostgreSQL 18 and newer | 18 |" in page
     assert "| `stat_statements.ext1.10.sql` | pg_stat_statements 1.10 and newer | 15–16 |" in page
     assert "| `stat_statements.sql` | every server | 14 |" in page
@@ -50,7 +51,7 @@ def test_a_variant_is_listed_with_the_majors_that_it_serves() -> None:
 
 
 def test_the_tables_of_versions() -> None:
-    page = docs.metrics_page(load_catalog())
+    page = metrics_page(load_catalog())
     for line in (
         "| PostgreSQL | 14 | 15 | 16 | 17 | 18 |",
         "| extension pg_stat_statements | 1.9 | 1.10 | 1.10 | 1.11 | 1.12 |",
