@@ -30,6 +30,9 @@ _MADE = (
     exp.Encode, exp.Add, exp.Sub, exp.Mul, exp.Neg, exp.Greatest, exp.Least, exp.Abs, exp.RegexpReplace, exp.Tuple,
     exp.ArrayAppend, exp.ArrayConcat, exp.ArrayRemove, exp.ToChar, exp.ToNumber, exp.Pad,
 )  # fmt: skip
+_CONSTANTS = (
+    exp.Literal, exp.Null, exp.Boolean, exp.National, exp.ByteString, exp.UnicodeString, exp.HexString, exp.BitString,
+)  # fmt: skip
 _JSON = (exp.JSONExtract, exp.JSONExtractScalar, exp.JSONBExtract, exp.JSONBExtractScalar)
 
 
@@ -40,7 +43,7 @@ def is_parameter(node: exp.Expr) -> bool:
 
 def is_fixed(node: exp.Expr | None, setting: str | None) -> bool:
     """Whether the statement fixes this value, by parameters, literals and the context setting alone."""
-    if isinstance(node, (exp.Literal, exp.Null, exp.Boolean, exp.National, exp.ByteString, exp.UnicodeString)):
+    if isinstance(node, _CONSTANTS):
         return True
     if isinstance(node, (exp.Cast, exp.Paren, exp.Collate)):
         return is_fixed(node.this, setting)

@@ -184,10 +184,13 @@ def _function(context: Context, node: exp.Expr, place: Place, alias: str, names:
     entry = Entry(alias, None, source.number, {}, [], is_open=True, is_fixed=is_fixed)
     ordinal = node.args.get("offset")
     has_ordinal = bool(node.parent is not None and node.parent.args.get("ordinality"))
+    if is_fixed and isinstance(node, exp.Unnest) and not names:
+        entry.positions += [context.graph.constant() for _ in node.expressions]
     for number, name in enumerate(names or ([alias] if alias else [])):
         is_value = is_fixed and not (has_ordinal and number == len(names) - 1)
         entry.columns[name] = context.graph.constant() if is_value else (source.number, name)
-        entry.positions.append(entry.columns[name])
+        if names or not entry.positions:
+            entry.positions.append(entry.columns[name])
     if isinstance(ordinal, exp.Identifier):
         entry.columns[identifier(ordinal)] = (source.number, identifier(ordinal))
     return entry

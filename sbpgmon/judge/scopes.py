@@ -16,6 +16,9 @@ _SOURCES = 300  # more uses of tables than any statement of sane people has
 class TooComplexError(Exception):
     """The statement has more parts than the judge will look at."""
 
+    def __str__(self) -> str:
+        return "it has too many parts"
+
 
 @dataclass(slots=True)
 class Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,6 +13,7 @@ from sbpgmon.judge.texts import BrokenTextError, Token, cut
 from sbpgmon.judge.utilities import Classified, Kind, classify, sets_session_context
 from sbpgmon.judge.verdicts import Finding, judge_query
 
+_FRAMES = 4000
 _LENGTH = 200_000  # characters; a longer text is not worth its time
 
 
@@ -110,12 +112,17 @@ def _sets_context(tokens: tuple[Token, ...], facts: TenantFacts) -> bool:
 
 
 def _judge_one(tokens: tuple[Token, ...], facts: TenantFacts, covered: str | None, user: str | None) -> _One:
+    limit = sys.getrecursionlimit()
     try:
+        # The parser takes some twenty frames for a pair of parentheses; more of them than usual are common.
+        sys.setrecursionlimit(max(limit, _FRAMES))
         one = _judge_classified(classify(tokens), facts, user)
     except RecursionError:
         return _One(Verdict.UNPARSED, "The statement is nested too deeply.")
     except Exception as error:  # whatever a text does to the parser, the judge goes on to the next one
         return _One(Verdict.UNPARSED, f"The text cannot be parsed: {_first_line(error)}.")
+    finally:
+        sys.setrecursionlimit(limit)
     if one.touched and covered is not None and not one.is_beyond_rls:
         tenants = {relation.tenant for relation in one.touched if relation.tenant is not None}
         if len(tenants) < 2 and all(covered in relation.rls for relation in one.touched):

@@ -122,17 +122,22 @@ def _end_of_comment(sql: str, position: int) -> int:
 def rewrite(tokens: Sequence[Token]) -> str:
     """The tokens as a text for the parser: no comments, `$n` as literals, a few forms that it lacks replaced."""
     parts: list[str] = []
-    end = 0
+    end = subscripts = 0
     index = 0
     while index < len(tokens):
         token = tokens[index]
         if token.start > end:
             parts.append(" ")
+        subscripts += token.text == "[" and index > 0 and tokens[index - 1].text == "]"
+        if subscripts > _SUBSCRIPTS:
+            raise BrokenTextError("there are too many subscripts")
         skipped, replacement = _replacement(tokens, index) if token.word in _REPLACED else (0, "")
         if skipped:
             parts.append(f" {replacement} ")
         elif token.kind == "parameter":
             parts.append(f"'{token.text}'")
+        elif token.kind == "number":
+            parts.append(token.text.replace("_", ""))
         else:
             parts.append(token.text)
         index += skipped or 1
@@ -140,7 +145,24 @@ def rewrite(tokens: Sequence[Token]) -> str:
     return "".join(parts)
 
 
-_REPLACED = frozenset(("operator", "only", "overriding", "where", "repeatable", "some", "null", "absent", "returning"))
+_CONSTANTS = frozenset(("parameter", "string", "number"))
+_SUBSCRIPTS = 100  # in a row: the parser's time grows with their square
+_REPLACED = frozenset(
+    (
+        "operator",
+        "only",
+        "overriding",
+        "where",
+        "repeatable",
+        "some",
+        "in",
+        "with",
+        "without",
+        "null",
+        "absent",
+        "returning",
+    )
+)
 
 
 def _replacement(tokens: Sequence[Token], index: int) -> tuple[int, str]:
@@ -164,6 +186,12 @@ def _replacement(tokens: Sequence[Token], index: int) -> tuple[int, str]:
             return 4, "where ctid = '0'"
         case ["repeatable", "(", *_]:
             return closing(tokens, index + 1) - index + 1, ""
+        case ["with" | "without", "array" | "wrapper", *_]:
+            return words.index("wrapper") + 1, ""
+        case ["with", "conditional" | "unconditional", *_] if "wrapper" in words:
+            return words.index("wrapper") + 1, ""
+        case ["in", "(", *_]:
+            return _short_list(tokens, index)
         case ["some", "(", *_]:
             return 1, "any"
         case ["null" | "absent", "on", "null", *_]:
@@ -171,6 +199,16 @@ def _replacement(tokens: Sequence[Token], index: int) -> tuple[int, str]:
         case ["returning", "with", "(", *_]:
             return closing(tokens, index + 2) - index + 1, "returning"
     return 0, ""
+
+
+def _short_list(tokens: Sequence[Token], index: int) -> tuple[int, str]:
+    """Of a long list of constants, two will do."""
+    end = index + 2
+    while end + 1 < len(tokens) and tokens[end].kind in _CONSTANTS and tokens[end + 1].text == ",":
+        end += 2
+    if end < index + 8 or end + 1 >= len(tokens) or tokens[end].kind not in _CONSTANTS or tokens[end + 1].text != ")":
+        return 0, ""
+    return end - index + 2, "in ('$1', '$2')"
 
 
 def closing(tokens: Sequence[Token], index: int) -> int:

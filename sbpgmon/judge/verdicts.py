@@ -92,6 +92,8 @@ class _Judge:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
+        # Of the subqueries that a source stands in, those matter through which something does not hold inside.
+        self._blocking = frozenset(equal.outside for equal in graph.equals if equal.outside)
         self._closures: dict[tuple[frozenset[int], frozenset[int]], Closure] = {}
 
     def rank(self, source: Source) -> Rank:
@@ -99,12 +101,13 @@ class _Judge:
         return self._rank(source, source.guards, _DEPTH)
 
     def _rank(self, source: Source, guards: frozenset[int], depth: int) -> Rank:
-        closure = self._closures.get((guards, source.inside))
+        inside = source.inside & self._blocking
+        closure = self._closures.get((guards, inside))
         if closure is None:
             if len(self._closures) >= _CLOSURES:
                 return Rank.UNSCOPED
-            closure = Closure(self._graph, guards, source.inside)
-            self._closures[guards, source.inside] = closure
+            closure = Closure(self._graph, guards, inside)
+            self._closures[guards, inside] = closure
         best = closure.ranks.get(source.number, Rank.UNSCOPED)
         if best == Rank.SCOPED or depth == 0:
             return best
