@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 from sbpgmon.catalog.checks import load_part, load_parts, parts_of
@@ -26,11 +27,12 @@ def question(name: str) -> Part:
     return load_part(resource_dir("queries") / "tenancy" / f"{name}.sql")
 
 
-def render_question(name: str, tenancy: str) -> str:
-    """Its SQL below the parts that it uses; `tenancy`: the SELECT that stands for the part of that name."""
+def render_question(name: str, tenancy: str, parts: Mapping[str, Part] | None = None) -> str:
+    """Its SQL below the parts that it uses, the shipped ones unless others are given; `tenancy`: the SELECT that
+    stands for the part of that name."""
     asked = question(name)
     tables = [
         f"tenancy AS (\n{tenancy}\n)",
-        *(f"{part.name} AS (\n{part.sql}\n)" for part in parts_of(asked, shipped_parts())),
+        *(f"{part.name} AS (\n{part.sql}\n)" for part in parts_of(asked, parts or shipped_parts())),
     ]
     return f"/* sbpgmon:{name} */ WITH {', '.join(tables)}\nSELECT * FROM (\n{asked.sql}\n) AS found"

@@ -33,11 +33,12 @@ def detect_tenancy(session: Session, server: Server, tenancy: Tenancy | None = N
 
 def _is_open(known: Known) -> bool:
     """Whether a part that a model needs is not declared."""
-    if {"rls", "column"}.intersection(known.models) and not (
-        known.key_columns and known.app_roles and (known.tenants_table or known.setting)
-    ):
+    if not known.models or ("schema" in known.models and known.schema_pattern is None):
         return True
-    return not known.models or ("schema" in known.models and known.schema_pattern is None)
+    needed = [known.key_columns, known.app_roles, known.tenants_table]
+    return ("rls" in known.models and not all((*needed, known.setting))) or (
+        "column" in known.models and not all(needed)
+    )
 
 
 def _declared(session: Session, server: Server, tenancy: Tenancy) -> tuple[Known, list[str], list[str]]:

@@ -1,0 +1,113 @@
+"""Whom row level security holds to one tenant: policies are judged as the condition of a statement would be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sbpgmon.judge.facts import Relation, TenantFacts
+from sbpgmon.judge.statement import Verdict, judge
+
+_COMMANDS = "rwd"  # of pg_policy: what rows can be read, changed or deleted
+_WHO = re.compile(r"\b(?:CURRENT_USER|SESSION_USER|CURRENT_ROLE)\b")
+_VALUE = "'one'"
+_BOUND = (Verdict.SCOPED, Verdict.DERIVED)
+_Row = Mapping[str, Any]
+_Signature = tuple[Any, ...]
+
+
+class Bounds:
+    """Of the roles of one target. Tables with the same policies are judged once."""
+
+    def __init__(self, facts: TenantFacts, roles: Sequence[_Row]) -> None:
+        self.facts = facts
+        # Who can be bound at all, with the roles whose privileges each has.
+        self.roles = {row["name"]: frozenset(row["has"]) for row in roles if not row["is_exempt"]}
+        self._by_table: dict[_Signature, frozenset[str]] = {}
+        self._by_text: dict[tuple[str | None, str], bool] = {}
+
+    def of_table(self, table: Relation, row: _Row) -> frozenset[str]:
+        """The roles that see, change and delete rows of one tenant alone; who may do nothing is one."""
+        if not table.is_tenant or table.tenant is not None:
+            return frozenset()
+        # Without USING a policy lets no rows through to be read, changed or deleted.
+        policies = [policy for policy in row.get("policies", ()) if "using" in policy]
+        texts = tuple((p["command"], p["is_permissive"], tuple(p.get("roles") or ()), _text(p)) for p in policies)
+        owner = None if row["is_forced"] else row["owner"]
+        # What a subquery says depends on the table as well.
+        own = (table.schema, table.name) if any("select" in text.lower() for *_, text in texts) else table.key
+        signature = (owner, own, texts)
+        if signature not in self._by_table:
+            bound: dict[frozenset[int], bool] = {}
+            self._by_table[signature] = frozenset(
+                name
+                for name, has in self.roles.items()
+                if owner not in has and self._is_bound(table, texts, has, bound)
+            )
+        return self._by_table[signature]
+
+    def of_view(self, read: Iterable[Relation], row: _Row) -> frozenset[str]:
+        """The roles for which it shows rows of one tenant alone: what it reads is asked for by its owner, or, with
+        security_invoker, by who reads it."""
+        protected = [relation.rls for relation in read if self.facts.is_watched(relation)]
+        bound = frozenset(self.roles).intersection(*protected)
+        if row["is_invoker"]:
+            return bound
+        return frozenset(self.roles) if row["owner"] in bound else frozenset()
+
+    def _is_bound(
+        self,
+        table: Relation,
+        texts: Sequence[tuple[str, bool, tuple[str, ...], str]],
+        has: frozenset[str],
+        bound: dict[frozenset[int], bool],
+    ) -> bool:
+        mine = frozenset(place for place, (_, _, roles, _) in enumerate(texts) if not roles or has.intersection(roles))
+        if mine not in bound:
+            chosen = [texts[place] for place in sorted(mine)]
+            bound[mine] = all(
+                self._holds(
+                    table,
+                    [(is_permissive, text) for command, is_permissive, _, text in chosen if command in ("*", each)],
+                )
+                for each in _COMMANDS
+            )
+        return bound[mine]
+
+    def _holds(self, table: Relation, policies: Sequence[tuple[bool, str]]) -> bool:
+        """Whether what these let through together is one tenant's: any permissive one, and all restrictive ones."""
+        permissive = [f"({text})" for is_permissive, text in policies if is_permissive]
+        if not permissive:
+            return True
+        restrictive = [f"({text})" for is_permissive, text in policies if not is_permissive]
+        condition = " AND ".join([f"({' OR '.join(permissive)})", *restrictive])
+        place = f"{table.schema}.{table.name}" if "select" in condition.lower() else table.key
+        if (place, condition) not in self._by_text:
+            schema, name = (part.replace('"', '""') for part in (table.schema, table.name))
+            text = f'SELECT 1 FROM "{schema}"."{name}" WHERE {condition}'
+            self._by_text[place, condition] = judge(text, self.facts, ignore_rls=True).verdict in _BOUND
+        return self._by_text[place, condition]
+
+
+def is_bound_view(facts: TenantFacts, row: _Row) -> bool:
+    """Whether a view shows rows of one tenant alone by its own conditions, whoever reads it: a tenant that the context
+    tells, not one that is written there."""
+    text = _with_values(row["definition"].rstrip().rstrip(";"), row)
+    return text is not None and judge(text, facts, ignore_rls=True).verdict in _BOUND
+
+
+def _text(policy: _Row) -> str:
+    """The policy's USING. One for all roles that does not look at the context holds nobody to one tenant."""
+    text = _with_values(policy["using"], policy)
+    return "true" if text is None and not policy.get("roles") else text or policy["using"]
+
+
+def _with_values(text: str, row: _Row) -> str | None:
+    """The text with values in place of who asks, and of functions that give one value; None: neither these nor a
+    setting are in it."""
+    found = text
+    for name in row.get("functions") or ():
+        found = found.replace(f"{name}()", _VALUE)
+    found = _WHO.sub(_VALUE, found)
+    return found if found != text or "current_setting(" in text else None
