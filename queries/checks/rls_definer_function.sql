@@ -8,8 +8,23 @@
 --
 -- model: rls
 -- severity: P0
--- uses: guarded_relation, guarded_exempt, view_source, tenant_view, tenant_filter, app_identity
-with recursive definer as (
+-- uses: guarded_relation, view_source, tenant_view, tenant_filter, app_identity
+with recursive owner as (
+  -- Whom row level security does not bind, at least on the tables of one owner.
+  select o.oid, o.rolname, o.rolsuper or o.rolbypassrls as is_exempt,
+    case
+      when o.rolsuper then 'a superuser'
+      when o.rolbypassrls then 'with BYPASSRLS'
+      else 'the owner of tables without FORCE'
+    end as why
+  from pg_roles as o
+  where o.oid in (select p.proowner from pg_proc as p where p.prosecdef and p.oid >= 16384)
+    and exists (
+      select from (select distinct g.relowner, g.relforcerowsecurity from guarded_relation as g) as g
+      where o.rolsuper or o.rolbypassrls or not g.relforcerowsecurity and pg_has_role(o.oid, g.relowner, 'USAGE')
+    )
+),
+definer as (
   select p.oid, p.pronamespace, p.proowner, l.lanname, p.prosqlbody is not null as is_parsed,
     regexp_replace(regexp_replace(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), '--[^\n]*', ' ', 'g'),
       '/[*].*?[*]/', ' ', 'g') as body
@@ -20,7 +35,7 @@ with recursive definer as (
     and p.oid >= 16384 -- the first OID that is none of initdb's
     and n.nspname !~ '^pg_' and n.nspname <> 'monitoring'
     and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
-    and exists (select from guarded_exempt as x where x.role = p.proowner)
+    and p.proowner in (select o.oid from owner as o)
     and not exists (
       select from pg_depend as d
       where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
@@ -41,10 +56,10 @@ beneath as (
   select b.named, s.source from beneath as b join view_source as s on s.view = b.oid
 ),
 nameable as (
-  select g.oid, g.nspname::text as nspname, g.relname::text as relname, g.object, g.oid as guarded
+  select g.oid, g.nspname::text as nspname, g.relname::text as relname, g.object, g.relowner, g.relforcerowsecurity
   from guarded_relation as g
   union all
-  select v.oid, v.nspname::text, v.relname::text, v.object, g.oid
+  select v.oid, v.nspname::text, v.relname::text, v.object, g.relowner, g.relforcerowsecurity
   from tenant_view as v
   join beneath as b on b.named = v.oid
   join guarded_relation as g on g.oid = b.oid
@@ -88,7 +103,7 @@ called_word as (
   ) as m (found)
 ),
 touched as (
-  select w.function, w.reader, n.object, n.guarded, n.relname
+  select w.function, w.reader, n.object, n.relname, n.relowner, n.relforcerowsecurity
   from (
     select w.function, w.reader, w.schema, w.name from word as w
     union
@@ -96,7 +111,7 @@ touched as (
   ) as w
   join nameable as n on n.relname = w.name and (w.schema is null or w.schema = n.nspname)
   union
-  select c.function, c.oid, n.object, n.guarded, n.relname
+  select c.function, c.oid, n.object, n.relname, n.relowner, n.relforcerowsecurity
   from (
     select d.oid as function, d.oid from definer as d where d.is_parsed
     union
@@ -109,18 +124,22 @@ leak as (
   select t.function, string_agg(distinct t.object, ', ') as objects,
     string_agg(distinct '"?' || t.relname || '"?', '|') filter (where t.relname ~ '^\w+$') as names,
     bool_and(t.reader = t.function) as is_own_text,
-    min(x.why) as why
+    min(o.why) as why
   from touched as t
   join definer as d on d.oid = t.function
-  join guarded_exempt as x on x.role = d.proowner and x.oid = t.guarded
+  join owner as o on o.oid = d.proowner
+  where o.is_exempt or not t.relforcerowsecurity and pg_has_role(o.oid, t.relowner, 'USAGE')
   group by t.function
+),
+context as materialized (
+  select f.reads_context, f.pattern from tenant_filter as f
 ),
 -- Statements that read or change rows of theirs, and those that compare the key with the context.
 filtered as (
   select l.function
   from leak as l
   join definer as d on d.oid = l.function
-  cross join tenant_filter as f
+  cross join context as f
   where l.is_own_text
     and d.body ~* f.reads_context
     and d.body !~* '\mor\M|\mis\s+null\M|\mcoalesce\M'
@@ -135,7 +154,7 @@ select
   case when l.function is null then 'P1' else 'P0' end as severity,
   case
     when l.function is null then format(
-      '%s may call it, and it works as %s, %s: which tables it reads cannot be told%s.', c.app_name, quote_ident(o.rolname), w.why,
+      '%s may call it, and it works as %s, %s: which tables it reads cannot be told%s.', c.app_name, quote_ident(o.rolname), o.why,
       case when d.lanname in ('sql', 'plpgsql') then ', as it puts statements together at run time' else '' end)
     else format('%s may call it, and as %s, %s, it reads or writes rows of every tenant in %s%s.', c.app_name,
       quote_ident(o.rolname), l.why, l.objects,
@@ -145,8 +164,7 @@ select
     'ROUTINE %1$s FROM PUBLIC, %2$I;', d.oid::regprocedure, c.app_name) as remedy
 from callable as c
 join definer as d using (oid)
-join pg_roles as o on o.oid = d.proowner
-cross join lateral (select min(x.why) as why from guarded_exempt as x where x.role = d.proowner) as w
+join owner as o on o.oid = d.proowner
 left join leak as l on l.function = d.oid
 where d.oid not in (select f.function from filtered as f)
   and (

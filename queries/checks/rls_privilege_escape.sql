@@ -12,6 +12,10 @@ with identity as (
   union all
   select distinct i.app, i.app_name, 0::oid from app_identity as i
 ),
+-- Few columns have privileges of their own: they are looked for first.
+column_acl as materialized (
+  select a.attrelid, a.attname, a.attacl from pg_attribute as a where a.attacl is not null and not a.attisdropped
+),
 granted as (
   select g.oid, x.grantee, x.privilege_type as privilege, '' as columns
   from guarded_relation as g
@@ -20,7 +24,7 @@ granted as (
   union all
   select g.oid, x.grantee, x.privilege_type, format(' (%s)', string_agg(quote_ident(a.attname), ', '))
   from guarded_relation as g
-  join pg_attribute as a on a.attrelid = g.oid and a.attacl is not null and not a.attisdropped
+  join column_acl as a on a.attrelid = g.oid
   cross join lateral aclexplode(a.attacl) as x
   where x.privilege_type = 'REFERENCES' and x.grantee <> g.relowner
   group by 1, 2, 3

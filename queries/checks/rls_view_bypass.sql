@@ -8,22 +8,28 @@
 -- model: rls
 -- severity: P0
 -- uses: tenancy, guarded_relation, view_source, tenant_view, tenant_view_access, tenant_filter, app_access
-with recursive reach as (
+with recursive edge as materialized (
+  select s.view, s.source, s.checker, v.relkind, v.relispopulated, v.object
+  from tenant_view as v
+  join view_source as s on s.source = v.oid
+),
+reach as (
   select a.app, a.app_name, v.oid as top, v.oid as view, array[v.oid] as way
   from tenant_view_access as a
   join tenant_view as v using (oid)
   where v.relkind = 'v'
   union all
-  select r.app, r.app_name, r.top, v.oid, r.way || v.oid
-  from reach as r
-  join view_source as s on s.view = r.view
-  join tenant_view as v on v.oid = s.source and v.relkind = 'v'
-  where v.oid <> all (r.way)
+  select r.app, r.app_name, r.top, e.source, r.way || e.source
+  from edge as e
+  join reach as r on r.view = e.view
+  where e.relkind = 'v'
+    and e.source <> all (r.way)
     and case
-      when s.checker is null then exists (
-        select from tenant_view_access as x where x.oid = v.oid and x.app = r.app and x.can_select
+      when e.checker is null then exists (
+        select from tenant_view_access as x where x.oid = e.source and x.app = r.app and x.can_select
       )
-      else has_table_privilege(s.checker, v.oid, 'SELECT') or has_any_column_privilege(s.checker, v.oid, 'SELECT')
+      else has_table_privilege(e.checker, e.source, 'SELECT')
+        or has_any_column_privilege(e.checker, e.source, 'SELECT')
     end
 ),
 leak as (
@@ -47,19 +53,22 @@ leak as (
       else not exists (select from app_access as x where x.oid = g.oid and x.app = r.app and x.can_select)
     end
   union all
-  select r.app, r.app_name, r.top, r.way, r.view, m.object, o.rolname, 'and nothing binds a materialized view'
-  from reach as r
-  join view_source as s on s.view = r.view
-  join tenant_view as m on m.oid = s.source and m.relkind = 'm' and m.relispopulated
-  join pg_roles as o on o.oid = s.checker
-  where (has_table_privilege(o.oid, m.oid, 'SELECT') or has_any_column_privilege(o.oid, m.oid, 'SELECT'))
-    and not exists (select from tenant_view_access as x where x.oid = m.oid and x.app = r.app and x.can_select)
+  select r.app, r.app_name, r.top, r.way, r.view, e.object, o.rolname, 'and nothing binds a materialized view'
+  from edge as e
+  join reach as r on r.view = e.view
+  join pg_roles as o on o.oid = e.checker
+  where e.relkind = 'm' and e.relispopulated
+    and (has_table_privilege(o.oid, e.source, 'SELECT') or has_any_column_privilege(o.oid, e.source, 'SELECT'))
+    and not exists (select from tenant_view_access as x where x.oid = e.source and x.app = r.app and x.can_select)
+),
+context as materialized (
+  select f.pattern from tenant_filter as f
 ),
 -- 2: shows the tenant's own rows only; 1: so it does, but is no barrier.
 filter as (
   select v.oid, case when v.is_barrier then 2 else 1 end as strength
   from tenant_view as v
-  cross join tenant_filter as f
+  cross join context as f
   cross join lateral (select substring(pg_get_viewdef(v.oid) from '(?i)\mwhere\M.*') as text) as d
   where v.oid in (select unnest(l.way) from leak as l)
     and d.text !~ '\m(OR|IS NULL|COALESCE)\M'
