@@ -11,10 +11,12 @@ from rich.text import Text
 from sbpgmon.catalog.retention import check_retention
 from sbpgmon.cli.main import Context
 from sbpgmon.cli.output import console, to_json
-from sbpgmon.errors import DoctorError, QueryFileError, StoreRefusedError
+from sbpgmon.errors import ConfigError, DoctorError, QueryFileError, StoreRefusedError
 from sbpgmon.present.doctor import examine
 from sbpgmon.present.grants import grants_sql
-from sbpgmon.sources.session import parse_dsn, safe_dsn
+from sbpgmon.present.tenancy_grants import tenancy_grants_sql
+from sbpgmon.sources.probe import probe
+from sbpgmon.sources.session import Session, parse_dsn, safe_dsn
 from sbpgmon.store.connection import StoreConnection
 
 
@@ -24,15 +26,35 @@ from sbpgmon.store.connection import StoreConnection
 @click.option("--reader", default="sbpgmon_reader", show_default=True, help="Role that reads the target.")
 @click.option("--owner", default="sbpgmon_owner", show_default=True, help="Role that owns `monitoring`.")
 @click.option("--grafana", default="grafana_reader", show_default=True, help="Role that Grafana reads with.")
+@click.option("--tenancy", is_flag=True, help="Instead: what looking at tenants' rows needs. Connects to the targets.")
+@click.option("--target", "names", multiple=True, metavar="NAME", help="With --tenancy: only this; can be given again.")
+@click.option(
+    "--probe",
+    "probe_role",
+    default="sbpgmon_probe",
+    show_default=True,
+    help="With --tenancy: login that tries as a tenant.",
+)
 @click.pass_obj
 def grants(
-    context: Context, database: str | None, store_database: str | None, reader: str, owner: str, grafana: str
+    context: Context,
+    database: str | None,
+    store_database: str | None,
+    reader: str,
+    owner: str,
+    grafana: str,
+    tenancy: bool,
+    names: tuple[str, ...],
+    probe_role: str,
 ) -> None:
     """Prints the SQL for the roles: reader on the target, owner of `monitoring`, Grafana's reader.
 
     Run it with psql as a superuser: sbpgmon grants | psql -d DATABASE. It changes nothing itself, and needs no
-    connection.
+    connection, but for --tenancy: what that prints is read from the catalog of each target.
     """
+    if tenancy:
+        _print_tenancy(context, names, probe_role)
+        return
     settings = context.load()
     if database is None and settings.targets:
         target = settings.targets[0]
@@ -42,6 +64,18 @@ def grants(
     click.echo(
         grants_sql(database or "app", store_database=store_database, reader=reader, owner=owner, grafana=grafana)
     )
+
+
+def _print_tenancy(context: Context, names: tuple[str, ...], probe_role: str) -> None:
+    settings = context.load_with_targets()
+    if unknown := sorted(set(names) - {target.name for target in settings.targets}):
+        raise ConfigError(f"There is no target {', '.join(unknown)}.", "`sbpgmon targets list` lists them.")
+    catalog = context.catalog(settings)
+    for target in settings.targets:
+        if not names or target.name in names:
+            with Session(target, settings.agent.connect_timeout) as session:
+                server = probe(session)
+                click.echo(tenancy_grants_sql(session, server, catalog, settings.tenancy_of(target.name), probe_role))
 
 
 @click.command()

@@ -61,7 +61,13 @@ def tenancy_grants_sql(
     """
     known = know(session, server, tenancy)
     head = _HEAD.format(target=session.target.name, database=identifier(server.database), version=server.version)
-    return head + _READER + _reader(session, server, catalog, known) + _PROBE + _probe(session, server, known, probe)
+    return (
+        head
+        + _READER
+        + _reader(session, server, catalog, known)
+        + _PROBE
+        + _probe(session, server, known, tenancy, probe)
+    )
 
 
 def _reader(session: Session, server: Server, catalog: Catalog, known: Known) -> str:
@@ -79,24 +85,28 @@ def _unique(access: list[Access], verb: str) -> list[str]:
     return list(dict.fromkeys(statement for statement in statements if statement.startswith(verb)))
 
 
-def _probe(session: Session, server: Server, known: Known, probe: str) -> str:
-    wanted = sorted({*known.app_roles, *(member.role for member in known.tenant_schemas if member.role)})
+def _probe(session: Session, server: Server, known: Known, tenancy: Tenancy, probe: str) -> str:
+    found = {*known.app_roles, *(member.role for member in known.tenant_schemas if member.role)}
+    declared = {*tenancy.roles.app, *(role for role in found if tenancy.schemas.role and role not in known.app_roles)}
     with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
-        found = dict(cursor.execute(_APP_ROLES, (wanted,)).fetchall())
-    lines = [create_role(probe, "becomes the application's role, to try what a tenant sees")]
+        is_superuser = dict(cursor.execute(_APP_ROLES, (sorted(found | declared),)).fetchall())
     name = identifier(probe)
+    lines = [create_role(probe, "becomes the application's role, to try what a tenant sees")]
     if server.major < 16:
         # By the member, not by the membership: so it was before 16.
         lines.append(f"ALTER ROLE {name} NOINHERIT;")
     lines.append(f"GRANT CONNECT ON DATABASE {identifier(server.database)} TO {name};")
-    for role in wanted:
-        if role not in found:
+    options = " WITH INHERIT FALSE, SET TRUE" if server.major >= 16 else ""
+    for role in sorted(found | declared):
+        grant = f"GRANT {identifier(role)} TO {name}{options};"
+        if role not in is_superuser:
             lines.append(f"-- There is no role {identifier(role)}.")
-        elif found[role]:
+        elif is_superuser[role]:
             lines.append(f"-- {identifier(role)} is a superuser, and row level security does not bind it.")
+        elif role in declared:
+            lines.append(grant)
         else:
-            options = " WITH INHERIT FALSE, SET TRUE" if server.major >= 16 else ""
-            lines.append(f"GRANT {identifier(role)} TO {name}{options};")
-    if not wanted:
+            lines.append(f"-- Found, and not declared in [tenancy] roles.app: {grant}")
+    if not found | declared:
         lines.append("-- No application role is declared: [tenancy] roles.app.")
     return "\n".join([*lines, ""])

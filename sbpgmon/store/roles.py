@@ -17,10 +17,20 @@ SELECT r.oid::bigint, r.rolname, r.rolname IN (current_user, session_user), form
 FROM pg_roles r JOIN pg_shdescription d ON d.objoid = r.oid AND d.classoid = 'pg_authid'::regclass
 WHERE starts_with(d.description, %s) ORDER BY r.rolname
 """
-# What `grants` gave on databases; memberships and settings go with the role.
+# What `grants` gave on databases, and `grants --tenancy` in this one; memberships and settings go with the role.
 _REVOKES = """
+WITH role AS (SELECT %s::oid AS oid)
 SELECT DISTINCT format('REVOKE ALL ON DATABASE %%I FROM %%I', b.datname, pg_get_userbyid(a.grantee))
-FROM pg_database b CROSS JOIN LATERAL aclexplode(b.datacl) a WHERE a.grantee = %s
+FROM role r, pg_database b CROSS JOIN LATERAL aclexplode(b.datacl) a WHERE a.grantee = r.oid
+UNION ALL
+SELECT format('REVOKE SELECT (%%s) ON %%s FROM %%I', string_agg(quote_ident(c.attname), ', '), c.attrelid::regclass,
+              pg_get_userbyid(a.grantee))
+FROM role r, pg_attribute c CROSS JOIN LATERAL aclexplode(c.attacl) a
+WHERE a.grantee = r.oid AND a.privilege_type = 'SELECT' GROUP BY c.attrelid, a.grantee
+UNION ALL
+SELECT format('REVOKE USAGE ON SCHEMA %%I FROM %%I', n.nspname, pg_get_userbyid(a.grantee))
+FROM role r, pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) a
+WHERE a.grantee = r.oid AND a.privilege_type = 'USAGE'
 """
 _REST = """
 SELECT format('it owns or was granted %%s in %%s', count(*),
@@ -51,7 +61,7 @@ def _drop_role(conn: Connection[Any], oid: int, drop: str) -> str:
             for (revoke,) in rows(conn, _REVOKES, (oid,)):
                 conn.execute(revoke.encode(), prepare=False)
             if rest := [what for (what,) in rows(conn, _REST, (oid,))]:
-                # Left as it was, the grants on databases included.
+                # Left as it was, the grants included.
                 raise psycopg.Rollback(transaction)
             conn.execute(drop.encode(), prepare=False)
     except psycopg.Error as error:
