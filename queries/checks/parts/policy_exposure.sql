@@ -1,0 +1,107 @@
+-- Clauses of policies through which an application role gets at rows of other tenants, and what it can do with them.
+--
+-- `weakness` is always (nothing is asked), keyless (something is, but not whose row it is), or (the key is asked for,
+-- or something else will do), open (the key is asked for while the context is set, and not while it is unset).
+-- Permissive policies let a row through where one of them does, restrictive ones where all do: a weak permissive one is
+-- left out where a restrictive one holds, a weak restrictive one where the permissive ones hold. `is_beside`: another
+-- permissive policy for the same asks for the key. `bound` is the condition that a remedy can put in its place.
+--
+-- uses: tenancy, tenant_table, policy, policy_judgement, app_identity, membership
+with judged as materialized (
+  select
+    j.*,
+    case
+      when j.foreign_row = 'f' then case when j.unset_row = 'f' then 'sound' else 'open' end
+      when j.foreign_row = 't' and (j.has_key or not j.has_context) then 'always'
+      when j.has_key and not j.has_context then 'always'
+      when j.has_key and j.has_alternative then 'or'
+      else 'keyless'
+    end as weakness
+  from policy_judgement as j
+),
+-- All policies of a table with a weak one, by what is done and whether the row is there already: r, w and d, or comes:
+-- a and n (the new row of an update).
+used as materialized (
+  select
+    p.oid,
+    p.polrelid,
+    p.polname,
+    p.polroles,
+    p.is_for_public,
+    p.is_permissive,
+    o.act,
+    j.clause,
+    j.expression,
+    j.weakness
+  from policy as p
+  join (
+    values ('r', 'r', 'USING'), ('w', 'w', 'USING'), ('d', 'd', 'USING'), ('a', 'a', 'CHECK'), ('w', 'n', 'CHECK')
+  ) as o (command, act, clause) on p.command in ('*', o.command::"char")
+  join judged as j
+    on j.oid = p.oid and j.clause = case when p.check_expression is null then 'USING' else o.clause end
+  where p.polrelid in (select w.polrelid from judged as w where w.weakness <> 'sound')
+),
+-- Who they apply to, where the role has the privilege and is bound by policies at all.
+applied as (
+  select
+    u.*,
+    t.object,
+    t.key,
+    t.key_type,
+    i.app,
+    i.app_name,
+    bool_or(u.is_permissive and u.weakness in ('sound', 'open', 'or')) over one as has_keyed,
+    bool_or(u.is_permissive and u.weakness <> 'sound') over one as is_passed_unset,
+    bool_or(u.is_permissive and u.weakness not in ('sound', 'open')) over one as is_passed,
+    bool_or(not u.is_permissive and u.weakness = 'sound') over one as is_held_unset,
+    bool_or(not u.is_permissive and u.weakness in ('sound', 'open')) over one as is_held,
+    bool_or(not u.is_permissive and u.weakness in ('sound', 'open', 'or')) over one as is_held_by_key
+  from used as u
+  join tenant_table as t on t.oid = u.polrelid and not t.is_tenants_table
+  join app_identity as i
+    on i.is_settable and not i.is_exempt
+    and has_schema_privilege(i.identity, t.relnamespace, 'USAGE')
+    and (t.relforcerowsecurity or not pg_has_role(i.identity, t.relowner, 'USAGE'))
+  where (
+      u.is_for_public
+      or exists (
+        select from membership as m where m.role = i.identity and m.is_usage and m.becomes = any (u.polroles)
+      )
+    )
+    and case
+      when u.act = 'd' then has_table_privilege(i.identity, t.oid, 'DELETE')
+      else has_any_column_privilege(
+        i.identity, t.oid, case u.act when 'r' then 'SELECT' when 'a' then 'INSERT' else 'UPDATE' end
+      )
+    end
+  window one as (partition by u.polrelid, i.app, i.identity, u.act)
+)
+select
+  a.oid,
+  a.object,
+  a.polname,
+  a.app_name,
+  a.clause,
+  a.weakness,
+  a.is_permissive,
+  a.expression,
+  bool_or(a.is_permissive and a.has_keyed and a.weakness in ('always', 'keyless')) as is_beside,
+  concat_ws(
+    ', ',
+    case when bool_or(a.act = 'r') then 'read' end,
+    case when bool_or(a.act = 'a') then 'add' end,
+    case when bool_or(a.act in ('w', 'n')) then 'change' end,
+    case when bool_or(a.act = 'd') then 'delete' end
+  ) as verbs,
+  format(
+    '%I = current_setting(%L)::%s', a.key, coalesce(c.setting, 'app.tenant_id'), format_type(a.key_type, null)
+  ) as bound
+from applied as a
+cross join tenancy as c
+where case
+  when a.weakness = 'open' then not a.is_held_unset and (a.is_permissive or a.is_passed_unset)
+  when a.weakness = 'or' and not a.is_permissive then a.is_passed and not a.is_held
+  when a.weakness in ('always', 'keyless', 'or') then a.is_permissive and not a.is_held_by_key
+end
+group by a.oid, a.object, a.polname, a.app_name, a.clause, a.weakness, a.is_permissive, a.expression, a.key,
+  a.key_type, c.setting
