@@ -19,3 +19,9 @@ def pool(make_world: Callable[[str], World]) -> World:
 def schemas(make_world: Callable[[str], World]) -> World:
     """A schema for each tenant."""
     return make_world("schemas")
+
+
+@pytest.fixture
+def databases(make_world: Callable[[str], World]) -> World:
+    """A database for each tenant."""
+    return make_world("databases")

@@ -26,3 +26,9 @@ def test_schemas_are_clean(schemas: World) -> None:
     runs = schemas.check()
     assert runs
     assert not [finding for run in runs.values() for finding in run.findings]
+
+
+def test_databases_are_clean(databases: World) -> None:
+    runs = databases.check()
+    assert runs
+    assert not [finding for run in runs.values() for finding in run.findings]

@@ -31,6 +31,7 @@ HERE = Path(__file__).parent
 # Two tenants of the clean database of shared tables.
 ACME = "11111111-1111-1111-1111-111111111111"
 BETA = "22222222-2222-2222-2222-222222222222"
+TENANTS = ("acme", "beta", "gamma")
 # `{owner}` in SQL is that role's name in this world. None can do more than its clean database gives it.
 ROLES = {"owner": "NOLOGIN", "app": "LOGIN", "admin": "LOGIN BYPASSRLS", "report": "LOGIN", "reader": "LOGIN"}
 
@@ -65,7 +66,10 @@ class NearMiss:
 
 
 class World:
-    """A clean database with roles of its own; `kind` is a file of this folder: `pool.sql`, `schemas.sql`."""
+    """A clean database with roles of its own; `kind` is a file of this folder: `pool.sql`, `schemas.sql`.
+
+    `databases` is one database for each tenant; what is run, read and checked is acme's.
+    """
 
     def __init__(self, database: Database, kind: str) -> None:
         self.database = database
@@ -73,17 +77,36 @@ class World:
         self.suffix = secrets.token_hex(4)
         roles = dict(ROLES)
         if kind == "schemas":
-            roles |= {f"t_{tenant}_app": "LOGIN" for tenant in ("acme", "beta", "gamma")}
+            roles |= {f"t_{tenant}_app": "LOGIN" for tenant in TENANTS}
+        if kind == "databases":
+            roles |= {f"d_{tenant}_app": "LOGIN" for tenant in TENANTS}
         self.names = {role: f"{role}_{self.suffix}" for role in roles} | {"database": database.name}
         with database.connect() as admin:
             for role, options in roles.items():
                 admin.execute(f"CREATE ROLE {self.names[role]} {options}".encode())
             admin.execute(f"GRANT pg_monitor TO {self.names['reader']}".encode())
-        self.run((HERE / f"{kind}.sql").read_text())
+        made = [self._make_database(f"d_{tenant}") for tenant in TENANTS] if kind == "databases" else [database]
+        for self.database in reversed(made):
+            self.run((HERE / f"{kind}.sql").read_text())
+
+    def _make_database(self, name: str) -> Database:
+        """One more; `{name}` in SQL is its name in this world, and `{name_app}` its tenant's role."""
+        self.names[name] = f"{name}_{self.suffix}"
+        with self.database.connect() as admin:
+            admin.execute(f"CREATE DATABASE {self.names[name]} OWNER {self.names['owner']}".encode())
+            admin.execute(f"REVOKE ALL ON DATABASE {self.names[name]} FROM PUBLIC".encode())
+            allowed = ", ".join(self.names[role] for role in (f"{name}_app", "admin", "reader"))
+            admin.execute(f"GRANT CONNECT ON DATABASE {self.names[name]} TO {allowed}".encode())
+        return Database(self.database.server, self.names[name])
 
     def drop_roles(self) -> None:
         """Once the database is gone."""
         with psycopg.connect(self.database.server.dsn(), autocommit=True) as admin:
+            names = admin.execute(
+                "SELECT datname FROM pg_database WHERE datname LIKE %s", (f"%{self.suffix}",)
+            ).fetchall()
+            for (name,) in names:
+                admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
             rows = admin.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE %s", (f"%{self.suffix}",)).fetchall()
             for (name,) in rows:
                 admin.execute(f'DROP OWNED BY "{name}"'.encode())
@@ -130,6 +153,15 @@ class World:
                 "pool_schemas": ["app"],
                 "shared": {"schemas": ["ref"], "tables": ["app.events"]},
                 "context": {"setting": "app.tenant_id", "scope": "transaction"},
+            }
+        elif self.kind == "databases":
+            declared |= {
+                "model": ["database"],
+                "roles": {"app": [], "admin": ["{admin}"]},
+                "databases": {
+                    "pattern": f"^d_(?P<tenant>.+)_{self.suffix}$",
+                    "role": f"d_{{tenant}}_app_{self.suffix}",
+                },
             }
         else:
             declared |= {
