@@ -36,17 +36,17 @@ class QueryFileError(ConfigError):
 
 
 class IsolationFailedError(SbpgmonError):
-    """`tenants check` found something that keeps tenants not apart."""
+    """`tenants check` found something that keeps tenants not apart, or `tenants judge` a statement."""
 
     exit_code = 3
-    meaning = "tenants check: something fails"
+    meaning = "tenants check: something fails; tenants judge: a statement is unscoped"
 
 
 class IsolationUnknownError(SbpgmonError):
-    """`tenants check` found nothing, and could not see all."""
+    """`tenants check` or `tenants judge` found nothing, and could not see all."""
 
     exit_code = 4
-    meaning = "tenants check: nothing fails, but something is unknown"
+    meaning = "tenants check, judge: nothing fails, but something is unknown or unparsed"
 
 
 class TargetError(SbpgmonError):

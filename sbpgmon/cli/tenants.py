@@ -14,14 +14,17 @@ from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.checks import BUILT_IN, PROBE_CHECKS
 from sbpgmon.cli.main import Context
 from sbpgmon.cli.output import console, print_table, to_json
+from sbpgmon.cli.tenants_detect import detect
 from sbpgmon.cli.tenants_history import checks as checks_command
 from sbpgmon.cli.tenants_history import explain, print_findings, show
+from sbpgmon.cli.tenants_judge import judge
 from sbpgmon.collect.due import as_configured
 from sbpgmon.collect.isolation import Task, look
 from sbpgmon.config import Settings
 from sbpgmon.errors import ConfigError, IsolationFailedError, IsolationUnknownError
 from sbpgmon.findings import IsolationReading
 from sbpgmon.present import tenants as present
+from sbpgmon.present.detect import without_tenancy
 from sbpgmon.sources.probe import probe, refuse_unsafe
 from sbpgmon.sources.session import Session
 
@@ -90,7 +93,8 @@ def _look(settings: Settings, catalog: Catalog, names: Sequence[str], checks: Se
                     probe_turn=int(time.time()) if not checks or set(checks) & set(PROBE_CHECKS) else None,
                     connect_timeout_seconds=settings.agent.connect_timeout,
                 )
-                readings.append(look(session, server, catalog, work, tell))
+                reading = look(session, server, catalog, work, tell)
+                readings.append(reading if reading.runs else without_tenancy(reading))
                 progress.remove_task(task)
     return readings
 
@@ -111,5 +115,5 @@ def _print(found: dict[str, Any], rows: list[dict[str, Any]], *, is_many: bool) 
     print_table("", [("what", "", False), ("value", "", True)], cells, out=console())
 
 
-for command in (show, explain, checks_command):
+for command in (detect, show, explain, checks_command, judge):
     tenants.add_command(command)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from sbpgmon.collect.detection import Detection, Key
+from sbpgmon.findings import LIMIT_UNCONFIRMED, CheckRun, Finding, IsolationReading, Outcome
 from sbpgmon.tenancy import Tenancy
 
 _LISTED = 12  # names in one remark
@@ -156,3 +158,27 @@ def _many(number: int, what: str) -> str:
 
 def _cut(names: Sequence[str]) -> list[str]:
     return [*names[:_LISTED], *([f"and {len(names) - _LISTED} more"] if len(names) > _LISTED else [])]
+
+
+def nothing_found(target: str) -> str:
+    """What was looked for in vain, and what to do."""
+    return (
+        f"Target {target}: no tenancy was found.\n"
+        "Looked for: policies that read a setting; a column such as tenant_id or org_id that many tables share;\n"
+        "three or more schemas with the same tables. If it has tenants, declare them: [tenancy] in docs/cli.md."
+    )
+
+
+def without_tenancy(reading: IsolationReading) -> IsolationReading:
+    """The reading of a target of which nobody knows how its tenants are kept apart: it is not clean, but unknown."""
+    finding = Finding(
+        check="tenancy_declaration",
+        outcome=Outcome.UNKNOWN,
+        severity=LIMIT_UNCONFIRMED,
+        object="",
+        role="",
+        detail="No tenancy is declared, and none was found: nothing was looked at.",
+        remedy="Declare [tenancy]: `sbpgmon tenants detect` says what was looked for, docs/cli.md what there is.",
+        part="model",
+    )
+    return replace(reading, runs=(CheckRun(finding.check, (finding,)),))
