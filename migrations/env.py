@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from sbpgmon.store.isolation_tables import metadata
+from sbpgmon.store.statement_tables import metadata
 from sbpgmon.store.schema import SCHEMA
 
 _FIXED = {table.name for table in metadata.tables.values()}

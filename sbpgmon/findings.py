@@ -80,6 +80,7 @@ class IsolationReading:
     known_checks: tuple[str, ...] = ()  # all that are looked for on this target; empty: nothing is said of it
     fingerprint: str | None = None  # digest of the elements; None: not read
     elements: tuple[tuple[str, str, str], ...] = ()  # kind, object, definition of what keeps tenants apart
+    ground: dict[str, Any] | None = None  # what statements are judged by; empty: no tenancy here; None: not read
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -123,6 +123,8 @@ class Metric:
     variants: tuple[Variant, ...]
     resets_are: str = "certain"  # what a reset column that moved says: certain or possible
     chosen_tiers: tuple[str, ...] = ()  # the file's `tiers:`
+    source: str = ""  # the metric whose snapshots it is made of, in the store; empty: it is read on targets
+    only_with: str = ""  # a table of the schema's own: only for targets that have a row there
 
     def of_kind(self, *kinds: Kind) -> tuple[Column, ...]:
         return tuple(c for c in self.columns if c.kind in kinds)

@@ -54,6 +54,11 @@ def load_catalog(queries_dir: Path | None = None) -> Catalog:
                 views[item.name] = item
         _add(checks, load_checks(root / "checks", problems), "check", problems)
         _add(parts, load_parts(root / "checks", problems), "part", problems)
+    for metric in list(metrics.values()):
+        if metric.source and (metric.source not in metrics or metrics[metric.source].source):
+            del metrics[metric.name]
+            what = f"{metric.variants[0].path}:1: {metric.source} is not a metric that is read on targets."
+            problems.append(QueryFileError(what, "Mend `source:`."))
     for view in list(views.values()):
         if missing := [need for need in view.needs if need not in metrics and need not in views]:
             del views[view.name]

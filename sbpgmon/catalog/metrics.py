@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sbpgmon.catalog.header import Header, choice, parse_header, requirements, seconds, single_statement
-from sbpgmon.catalog.names import COLUMNS, PATTERN, problem_of
+from sbpgmon.catalog.names import COLUMNS, OWN, PATTERN, problem_of
 from sbpgmon.errors import QueryFileError
 from sbpgmon.model import TIER_SECONDS, TYPES, Column, Kind, Metric, Requirement, Variant
 
-KEYS = frozenset(["interval", "scope", "role", "requires", "missing", "nulls", "resets", "tiers", "timeout", "columns"])
+KEYS = frozenset(
+    ["interval", "scope", "role", "requires", "missing", "nulls", "resets", "tiers", "timeout", "columns"]
+    + ["source", "only_with"]
+)
 _FILE = re.compile(r"^(?P<name>[^.]+)(?:\.(?:pg(?P<major>\d{2})|ext(?P<extension>\d+(?:\.\d+)*)))?\.sql$")
 _COLUMN = re.compile(r"^(\S+)\s+(\S+)\s+(double precision|\S+)(?:\s+(.*?))?(?:\s*\[([^\]]+)\])?$")
 _EXTSCHEMA = re.compile(r"@extschema:(\w+)@")
@@ -75,6 +78,7 @@ def parse_metric(paths: Iterable[Path]) -> Metric:
     variants = tuple(_with_lacks(variant, header, columns, requires) for variant, header in headers)
     if any(v.extension_version for v in variants) and not any(r.extension for r in requires):
         raise first.fail(1, "a variant by extension version (`.ext1.10.sql`) needs `requires: extension NAME`")
+    source, only_with = _source(first, columns, variants)
     return Metric(
         name=name,
         title=first.title.rstrip("."),
@@ -90,7 +94,22 @@ def parse_metric(paths: Iterable[Path]) -> Metric:
         variants=variants,
         resets_are=choice(first, "resets", "certain", _CHOICES["resets"]),
         chosen_tiers=_tiers(first, interval_seconds),
+        source=source,
+        only_with=only_with,
     )
+
+
+def _source(header: Header, columns: tuple[Column, ...], variants: tuple[Variant, ...]) -> tuple[str, str]:
+    """The metric whose snapshots it is made of, and the table that says for which targets; empty for most."""
+    line, source = header.value("source", "")
+    _, only_with = header.value("only_with", "")
+    if not source and only_with:
+        raise header.fail(line, "`only_with:` is for a metric with `source:`")
+    if source and (len(variants) > 1 or {c.kind for c in columns} != {Kind.KEY, Kind.COUNTER}):
+        raise header.fail(line, "a metric with `source:` has one file, keys and counters, and nothing else")
+    if only_with and only_with not in OWN:
+        raise header.fail(line, f"{only_with!r} is not a table of the schema's own")
+    return source, only_with
 
 
 def _name(path: Path) -> str:

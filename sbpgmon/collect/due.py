@@ -22,12 +22,12 @@ def slot_at(epoch_seconds: float, interval_seconds: float) -> int:
 
 
 def intervals_of(catalog: Catalog, settings: Mapping[str, MetricSettings]) -> dict[str, float]:
-    """Metric -> its interval; metrics that are switched off are left out."""
+    """Metric -> its interval; metrics that are switched off, or are not read on targets, are left out."""
     chosen = {name: settings.get(name, MetricSettings()) for name in catalog.metrics}
     return {
         name: chosen[name].interval or metric.interval_seconds
         for name, metric in catalog.metrics.items()
-        if chosen[name].enabled
+        if chosen[name].enabled and not metric.source
     }
 
 

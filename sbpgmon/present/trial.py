@@ -33,6 +33,11 @@ class Trial:
 
 def try_metric(metric: Metric, target: Target, settings: Settings) -> Trial:
     """Raises QueryFileError for a broken contract, TargetError when the target refuses the query."""
+    if metric.source:
+        raise TargetError(
+            f"{metric.name} is not read on a target: it is made of the snapshots of {metric.source}, in the store.",
+            "`sbpgmon init` and a poll show what it gives.",
+        )
     with (
         Session(target, settings.agent.connect_timeout) as session,
         session.deadline(settings.agent.deadline),

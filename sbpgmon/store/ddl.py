@@ -96,6 +96,10 @@ def create_metric(metric: Metric) -> list[str]:
         f"key_hash uuid NOT NULL GENERATED ALWAYS AS ({key_hash(metric)}) STORED UNIQUE)",
         f"CREATE INDEX ON {names.series} (target_id)",
         f"COMMENT ON TABLE {names.series} IS {literal(f'Series of {metric.name}: each identity, written once')}",
+    ]
+    if metric.source:
+        return statements  # its rows are differences already
+    statements += [
         f"CREATE UNLOGGED TABLE {names.staging} ({', '.join(_staged(c) for c in metric.columns)})",
         f"COMMENT ON TABLE {names.staging} IS {literal(f'The reading of {metric.name} that is being written')}",
     ]
@@ -131,6 +135,8 @@ def retire_metric(
     base = f"{metric.name}_v{version}"
     tables = [metric.name + suffix for suffix in suffixes] + partitions
     statements = [
-        f"ALTER TABLE {SCHEMA}.{quote(t)} RENAME TO {quote(base + t.removeprefix(metric.name))}" for t in tables
+        # A metric that is made of another one's snapshots has neither staging nor last counters.
+        f"ALTER TABLE IF EXISTS {SCHEMA}.{quote(t)} RENAME TO {quote(base + t.removeprefix(metric.name))}"
+        for t in tables
     ]
     return [*statements, f"ALTER VIEW {SCHEMA}.{quote(metric.name)} RENAME TO {quote(base)}"]

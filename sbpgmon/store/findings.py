@@ -84,11 +84,11 @@ SET (last_run, status, fails, unknowns, allowed, seconds, sweep)
 def write_isolation(conn: psycopg.Connection[Any], target_id: int, reading: IsolationReading) -> list[str]:
     """Stores what was found; returns what is to be said of it: findings that opened and closed.
 
-    A reading that is older than what is stored (out of the spool) is left out.
+    A reading that is older than what is stored of its checks (out of the spool) is left out.
     """
     row = conn.execute(
-        f"SELECT max(last_run) >= %s FROM {SCHEMA}.check_state WHERE target_id = %s".encode(),
-        (reading.time, target_id),
+        f"SELECT max(last_run) >= %s FROM {SCHEMA}.check_state WHERE target_id = %s AND check_name = ANY(%s)".encode(),
+        (reading.time, target_id, [run.check for run in reading.runs]),
     ).fetchone()
     if row is not None and row[0]:
         return []

@@ -263,7 +263,7 @@ def drop_series(conn: psycopg.Connection[Any], metric: str, has_last: bool) -> i
         f"NOT EXISTS (SELECT FROM {table(metric, tier)} AS f WHERE f.series_id = s.series_id AND f.ts >= %(mark)s)"
         for tier, _, _ in tiers[:-1]
     ]
-    if has_last:
+    if has_last and _exists(conn, f"{metric}_last"):
         no_row.append(f"NOT EXISTS (SELECT FROM {table(metric, 'last')} AS l WHERE l.series_id = s.series_id)")
         no_row.append(
             f"NOT EXISTS (SELECT FROM {SCHEMA}.metric_state AS a JOIN {SCHEMA}.metric AS m USING (metric_id) "
@@ -283,11 +283,13 @@ def drop_series(conn: psycopg.Connection[Any], metric: str, has_last: bool) -> i
         if gone and _exists(conn, f"{metric}_attributes"):
             conn.execute(f"DELETE FROM {table(metric, 'attributes')} WHERE series_id = ANY(%s)".encode(), (gone,))
         if gone and metric == "stat_statements":
-            conn.execute(f"DELETE FROM {SCHEMA}.statement_text_of WHERE series_id = ANY(%s)".encode(), (gone,))
-            conn.execute(
-                f"DELETE FROM {SCHEMA}.statement_text AS t WHERE NOT EXISTS "
-                f"(SELECT FROM {SCHEMA}.statement_text_of AS o WHERE o.text_id = t.text_id)".encode()
-            )
+            for name in ("statement_text_of", "statement_standing"):
+                conn.execute(f"DELETE FROM {SCHEMA}.{name} WHERE series_id = ANY(%s)".encode(), (gone,))
+            for name in ("statement_text", "statement_judgement"):
+                conn.execute(
+                    f"DELETE FROM {SCHEMA}.{name} AS t WHERE NOT EXISTS "
+                    f"(SELECT FROM {SCHEMA}.statement_text_of AS o WHERE o.text_id = t.text_id)".encode()
+                )
     LOGGER.debug("store: %s: %d series are gone", f"{SCHEMA}.{quote(metric)}", len(gone))
     return len(gone)
 

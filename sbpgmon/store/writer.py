@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,18 +10,20 @@ import psycopg
 
 from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.errors import SbpgmonError
-from sbpgmon.model import Reading, Status, TargetPoll, WriteResult
+from sbpgmon.model import Metric, Reading, Status, TargetPoll, WriteResult
 from sbpgmon.sources.probe import other_server
 from sbpgmon.sources.session import explain
 from sbpgmon.store import lease
 from sbpgmon.store.apply import Applied, RejectedError, apply, contract
 from sbpgmon.store.connection import StoreConnection, concerns_store
+from sbpgmon.store.derive import Derived, derive, is_wanted
 from sbpgmon.store.findings import write_isolation
 from sbpgmon.store.partitions import LOG, Partition, ensure_partitions, is_covered, stored_parents
 from sbpgmon.store.rollup import Watermarks, add_late, read_watermarks
 from sbpgmon.store.schema import SCHEMA
 from sbpgmon.store.snapshot import Snapshot, time_of
 from sbpgmon.store.spool import Spool
+from sbpgmon.store.standings import STATEMENTS, keep_look, note_calls
 from sbpgmon.store.state import ERROR_CHARACTERS, keep_state, read_states
 from sbpgmon.store.sync import is_stored
 from sbpgmon.store.targets import identity, note_refused, note_server
@@ -110,9 +113,23 @@ class Writer:
                 snapshot = Snapshot(
                     conn, snapshot_id, poll.target, target_id, metric_id, metric, poll.server, reading, state
                 )
-                snapshot = self._write_reading(snapshot, result, watermarks, is_looked_up=is_looked_up)
+                snapshot, applied = self._write_reading(snapshot, result, watermarks, is_looked_up=is_looked_up)
                 if snapshot.is_ok and metric.counters:
                     kept.append(snapshot)
+                for derived in self._derived(metric):
+                    if is_wanted(conn, derived.metric, target_id):
+                        number = self._metric_ids[derived.metric.name]
+                        own = replace(
+                            snapshot,
+                            snapshot_id=_next_snapshot_id(conn),
+                            metric=derived.metric,
+                            metric_id=number,
+                            reading=replace(snapshot.reading, metric=derived.metric.name, data=b"", lacks=()),
+                            state=states.get(number),
+                        )
+                        self._write_derived(own, derived, applied, result, watermarks, is_looked_up=is_looked_up)
+                if metric.name == STATEMENTS and snapshot.is_ok:
+                    note_calls(conn, target_id, metric, snapshot.ts)
             if poll.texts or poll.texts_read:
                 try:
                     with conn.transaction():
@@ -123,6 +140,8 @@ class Writer:
                     result.notes.append(("", f"statement texts: {explain(error)}"))
             if poll.isolation is not None and result.refusal is None:
                 result.findings = write_isolation(conn, target_id, poll.isolation)
+                if poll.isolation.ground is not None:
+                    keep_look(conn, target_id, poll.isolation.time, poll.isolation.ground)
         for snapshot in kept:
             self._spool.keep_last(poll.target, snapshot.reading, snapshot.snapshot_id)
         return result
@@ -138,8 +157,17 @@ class Writer:
                 if name in self._catalog.metrics and is_stored(signature, self._catalog.metrics[name]):
                     self._metric_ids[name] = metric_id
 
+    def _derived(self, source: Metric) -> list[Derived]:
+        """The metrics that are made of this one's snapshots."""
+        return [
+            Derived(metric, source)
+            for metric in self._catalog.metrics.values()
+            if metric.source == source.name and metric.name in self._metric_ids
+        ]
+
     def _make_room(self, conn: psycopg.Connection[Any], poll: TargetPoll) -> None:
         metrics = [self._catalog.metrics[r.metric] for r in poll.readings if r.metric in self._catalog.metrics]
+        metrics += [derived.metric for metric in metrics for derived in self._derived(metric)]
         names = {LOG} | {f"{metric.name}_{metric.tier}" for metric in metrics if metric.facts}
         times = {time_of(reading) for reading in poll.readings}
         if all(is_covered(self._places, name, time) for name in names for time in times):
@@ -150,13 +178,43 @@ class Writer:
 
     def _write_reading(
         self, snapshot: Snapshot, result: WriteResult, watermarks: Watermarks, *, is_looked_up: bool
-    ) -> Snapshot:
-        """Stores and logs one reading; returns the snapshot as it was logged."""
+    ) -> tuple[Snapshot, Applied]:
+        """Stores and logs one reading; returns the snapshot as it was logged, and what became of it."""
+        return self._store_one(
+            snapshot, lambda: apply(snapshot, self._spool), result, watermarks, is_looked_up=is_looked_up
+        )
+
+    def _write_derived(
+        self,
+        snapshot: Snapshot,
+        derived: Derived,
+        applied: Applied,
+        result: WriteResult,
+        watermarks: Watermarks,
+        *,
+        is_looked_up: bool,
+    ) -> None:
+        """Stores and logs what is made of a reading that has just been stored, or failed."""
+
+        def work() -> Applied:
+            return Applied(derive(snapshot, derived), applied.quality, applied.interval_seconds)
+
+        self._store_one(snapshot, work, result, watermarks, is_looked_up=is_looked_up)
+
+    def _store_one(
+        self,
+        snapshot: Snapshot,
+        work: Callable[[], Applied],
+        result: WriteResult,
+        watermarks: Watermarks,
+        *,
+        is_looked_up: bool,
+    ) -> tuple[Snapshot, Applied]:
         applied = Applied()
         if snapshot.is_ok:
             try:
                 with snapshot.conn.transaction():
-                    applied = apply(snapshot, self._spool)
+                    applied = work()
                     add_late(snapshot, applied.interval_seconds, watermarks)
             except (psycopg.Error, RejectedError) as error:
                 if isinstance(error, psycopg.errors.CheckViolation) and not is_looked_up:
@@ -178,7 +236,7 @@ class Writer:
         result.snapshots += 1
         result.rows_read += snapshot.reading.rows
         result.facts += applied.facts
-        return snapshot
+        return snapshot, applied
 
 
 def _is_late(poll: TargetPoll, states: dict[int, dict[str, Any]]) -> bool:

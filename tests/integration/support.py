@@ -29,7 +29,7 @@ from sbpgmon.store.upgrade import init
 from tests.conftest import Database, Server
 
 READER, OWNER, GRAFANA = "sbpgmon_reader", "sbpgmon_owner", "grafana_reader"
-METRICS = tuple(load_catalog().metrics)
+METRICS = tuple(name for name, metric in load_catalog().metrics.items() if not metric.source)
 CHECKS = tuple(load_catalog().checks)
 TARGET = "app"
 # For `configure`: what has been read is not due again, and is kept until it would be.

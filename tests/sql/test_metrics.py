@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from sbpgmon.catalog.catalog import load_catalog, pick_variant
-from sbpgmon.cli.docs import SHIPPED
+from sbpgmon.cli.docs_metrics import SHIPPED
 from sbpgmon.collect.texts import read_texts
 from sbpgmon.errors import QueryFileError, TargetError
 from sbpgmon.model import Metric, Variant
@@ -24,7 +24,7 @@ from tests.sql.conftest import EXTENSION_SCHEMA, Site
 
 pytestmark = pytest.mark.matrix
 
-METRICS = load_catalog().metrics
+METRICS = {name: metric for name, metric in load_catalog().metrics.items() if not metric.source}
 SIGNATURE = b"PGCOPY\n\xff\r\n\x00"
 
 

@@ -14,7 +14,7 @@ from sbpgmon.catalog.metrics import load_metrics, parse_metric
 from sbpgmon.catalog.names import OWN, SUFFIXES, problem_of
 from sbpgmon.errors import QueryFileError
 from sbpgmon.model import Kind
-from sbpgmon.store.isolation_tables import metadata
+from sbpgmon.store.statement_tables import metadata
 from tests.unit.catalog_files import GOOD, Write, server
 
 HIGHER = "-- From 18 on.\nselect 2::bigint as wal_records\n"
