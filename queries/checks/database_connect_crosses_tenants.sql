@@ -20,7 +20,7 @@ select
   ) as detail,
   concat_ws(' ',
     format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC;', o.datname),
-    format('GRANT CONNECT ON DATABASE %I TO %I;', o.datname, nullif(o.role, ''))) as remedy,
+    'GRANT CONNECT ON DATABASE ' || quote_ident(o.datname) || ' TO ' || quote_ident(o.role) || ';') as remedy,
   '' as part
 from open as o
 where o.grantee = 0

@@ -5,7 +5,7 @@
 --
 -- model: all
 -- severity: P1
--- uses: tenancy, pool_relation, tenant_schema
+-- uses: tenancy, pool_relation, tenant_schema, tenant_database
 with named as (
   select c.oid, n.nspname || '.' || c.relname as name, quote_ident(n.nspname) || '.' || quote_ident(c.relname) as quoted
   from pg_class as c
@@ -87,6 +87,13 @@ cross join lateral (
     format('No database is like %s: nothing was looked at.', t.database_pattern),
     'Mend [tenancy] databases.pattern.'
   where 'database' = any (t.models) and t.tenant_databases = '[]'
+  union all
+  select
+    '', m.role, 'database_role',
+    format('There is no role %I, of the tenant %s: nothing is known of what it could see.', m.role, m.tenant),
+    'Mend [tenancy] databases.role, or create the role.'
+  from tenant_database as m
+  where m.role is not null and m.role_oid is null
   union all
   select
     d.child, '', 'relations ' || d.parent,

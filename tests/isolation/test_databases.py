@@ -53,6 +53,14 @@ PLANTS = [
     ),
     Plant(
         check=CONNECT,
+        name="everybody is let in, where no tenant's role is named",
+        sql="GRANT CONNECT ON DATABASE {d_beta} TO PUBLIC",
+        object="{d_beta}",
+        role="",
+        tenancy={"databases": {"pattern": "^d_(?P<tenant>.+)_{suffix}$"}},
+    ),
+    Plant(
+        check=CONNECT,
         name="another tenant's role is let in",
         sql="GRANT CONNECT ON DATABASE {d_acme} TO {d_beta_app}",
         object="{d_acme}",
@@ -271,3 +279,10 @@ def test_a_subscription_is_unknown_until_its_connection_may_be_read(databases: W
         for name in ("feed_{suffix}", "news_{suffix}"):
             databases.run(f"ALTER SUBSCRIPTION {name} SET (slot_name = NONE)")
             databases.run(f"DROP SUBSCRIPTION {name}")
+
+
+def test_a_tenant_without_its_role_is_unknown(databases: World) -> None:
+    databases.run("CREATE DATABASE d_delta_{suffix}")
+    databases.run("REVOKE ALL ON DATABASE d_delta_{suffix} FROM PUBLIC")
+    (found,) = databases.findings("tenancy_declaration")
+    assert (found.outcome, found.role) == (Outcome.UNKNOWN, databases.text("d_delta_app_{suffix}"))
