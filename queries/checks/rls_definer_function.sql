@@ -8,7 +8,7 @@
 --
 -- model: rls
 -- severity: P0
--- uses: guarded_relation, view_source, tenant_view, tenant_filter, app_identity
+-- uses: tenancy, guarded_relation, view_source, tenant_view, tenant_filter, app_identity
 with recursive owner as (
   -- Whom row level security does not bind, at least on the tables of one owner.
   select o.oid, o.rolname, o.rolsuper or o.rolbypassrls as is_exempt,
@@ -132,7 +132,9 @@ leak as (
   group by t.function
 ),
 context as materialized (
-  select f.reads_context, f.pattern from tenant_filter as f
+  select f.reads_context, f.pattern, f.opening, coalesce(t.setting, 'context') as setting
+  from tenant_filter as f
+  cross join tenancy as t
 ),
 -- Statements that read or change rows of theirs, and those that compare the key with the context.
 filtered as (
@@ -140,10 +142,26 @@ filtered as (
   from leak as l
   join definer as d on d.oid = l.function
   cross join context as f
+  -- Variables that hold the context stand for it.
+  cross join lateral (
+    select string_agg(distinct coalesce(m.found[1], m.found[2]), '|') as names
+    from regexp_matches(
+      d.body,
+      '\m(\w+)(?:\s+constant)?(?:\s+[\w.]+)?\s*(?::=|\mdefault\M)[(\s]*(?:nullif[(\s]*)?' || f.reads_context
+        || '|' || f.reads_context || '[^;]*?\minto\s+(?:strict\s+)?(\w+)', 'gi'
+    ) as m (found)
+  ) as v
+  cross join lateral (
+    select coalesce(
+      regexp_replace(
+        d.body, '\m(?:' || v.names || ')\M(?!\s*(?::=|\.))', 'current_setting(''' || f.setting || ''')', 'gi'
+      ), d.body
+    ) as text
+  ) as b
   where l.is_own_text
     and d.body ~* f.reads_context
-    and d.body !~* '\mor\M|\mis\s+null\M|\mcoalesce\M'
-    and (select count(*) from regexp_matches(d.body, f.pattern, 'gi')) >= (
+    and b.text !~* f.opening
+    and (select count(*) from regexp_matches(b.text, f.pattern, 'gi')) >= (
       select count(*)
       from regexp_matches(d.body, '\m(?:from|update)\s+(?:only\s+)?(?:[\w"]+\.)?(?:' || l.names || ')(?!\w)', 'gi')
     )
@@ -154,7 +172,8 @@ select
   case when l.function is null then 'P1' else 'P0' end as severity,
   case
     when l.function is null then format(
-      '%s may call it, and it works as %s, %s: which tables it reads cannot be told%s.', c.app_name, quote_ident(o.rolname), o.why,
+      '%s may call it, and it works as %s, %s: which tables it reads cannot be told%s.', c.app_name,
+      quote_ident(o.rolname), o.why,
       case when d.lanname in ('sql', 'plpgsql') then ', as it puts statements together at run time' else '' end)
     else format('%s may call it, and as %s, %s, it reads or writes rows of every tenant in %s%s.', c.app_name,
       quote_ident(o.rolname), l.why, l.objects,

@@ -62,7 +62,7 @@ leak as (
     and not exists (select from tenant_view_access as x where x.oid = e.source and x.app = r.app and x.can_select)
 ),
 context as materialized (
-  select f.pattern from tenant_filter as f
+  select f.pattern, f.opening from tenant_filter as f
 ),
 -- 2: shows the tenant's own rows only; 1: so it does, but is no barrier.
 filter as (
@@ -71,7 +71,7 @@ filter as (
   cross join context as f
   cross join lateral (select substring(pg_get_viewdef(v.oid) from '(?i)\mwhere\M.*') as text) as d
   where v.oid in (select unnest(l.way) from leak as l)
-    and d.text !~ '\m(OR|IS NULL|COALESCE)\M'
+    and d.text !~* f.opening
     and (select count(*) from regexp_matches(d.text, f.pattern, 'gi'))
       > (select count(*) from regexp_matches(d.text, '\m(UNION|INTERSECT|EXCEPT)\M', 'g'))
 )

@@ -108,6 +108,18 @@ PLANTS = [
     ),
     Plant(
         check="rls_view_bypass",
+        name="a filter that falls back to the row's own key",
+        sql="""
+            CREATE VIEW app.my_bets WITH (security_barrier) AS SELECT * FROM app.bets
+            WHERE tenant_id = coalesce(current_setting('app.tenant_id', true)::uuid, tenant_id);
+            GRANT SELECT ON app.my_bets TO {app}
+        """,
+        object="app.my_bets",
+        severity="P0",
+        proof="SELECT * FROM app.my_bets WHERE tenant_id = '{beta}'",
+    ),
+    Plant(
+        check="rls_view_bypass",
         name="one arm of a union that is not filtered",
         sql=f"""
             CREATE VIEW app.money WITH (security_barrier) AS
@@ -289,6 +301,7 @@ NEAR_MISSES = [
         )
         for condition in (
             "b.tenant_id = current_setting('app.tenant_id')::uuid",
+            "coalesce(b.stake, 0) > 0 AND a.balance IS NOT NULL AND b.tenant_id = app.current_tenant()",
             "b.stake > 0 AND b.tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid",
             "b.tenant_id::text = current_setting('app.tenant_id', true)",
             "b.tenant_id = (SELECT current_setting('app.tenant_id')::uuid)",

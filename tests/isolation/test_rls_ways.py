@@ -117,6 +117,42 @@ PLANTS = [
     ),
     *(
         Plant(
+            check="rls_definer_function",
+            name=f"an unset context opens the comparison: {condition}",
+            sql=f"""
+                CREATE FUNCTION app.my_bets() RETURNS SETOF app.bets LANGUAGE sql SECURITY DEFINER
+                  AS $$ SELECT * FROM app.bets WHERE {condition} $$
+            """,
+            object="app.my_bets()",
+            severity="P0",
+            proof="SELECT * FROM app.my_bets() WHERE tenant_id = '{beta}'",
+        )
+        for condition in (
+            "tenant_id = coalesce(current_setting('app.tenant_id', true)::uuid, tenant_id)",
+            "coalesce(app.current_tenant(), tenant_id) = tenant_id",
+            "app.current_tenant() IS NULL OR tenant_id = app.current_tenant()",
+            "CASE WHEN app.current_tenant() IS NULL THEN true ELSE tenant_id = app.current_tenant() END",
+        )
+    ),
+    Plant(
+        check="rls_definer_function",
+        name="the key is compared with a variable that is the caller's",
+        sql="""
+            CREATE FUNCTION app.sum_of(wanted uuid) RETURNS numeric LANGUAGE plpgsql SECURITY DEFINER AS $$
+            DECLARE
+              mine uuid := current_setting('app.tenant_id')::uuid;
+              total numeric;
+            BEGIN
+              SELECT sum(stake) INTO total FROM app.bets WHERE tenant_id = wanted;
+              RETURN total;
+            END $$
+        """,
+        object="app.sum_of(uuid)",
+        severity="P0",
+        proof="SET app.tenant_id = '{acme}'; SELECT * FROM app.sum_of('{beta}') AS n WHERE n > 0",
+    ),
+    *(
+        Plant(
             check="rls_privilege_escape",
             name=f"{privilege} for {grantee}",
             sql=f"GRANT {privilege} ON app.payouts TO {grantee}",
@@ -298,6 +334,26 @@ NEAR_MISSES = [
             "a body in BEGIN ATOMIC of shared tables": """
                 CREATE FUNCTION app.f() RETURNS bigint LANGUAGE sql SECURITY DEFINER
                   BEGIN ATOMIC SELECT count(*) FROM app.events; END
+            """,
+            "a variable holds the context": """
+                CREATE FUNCTION app.f() RETURNS numeric LANGUAGE plpgsql SECURITY DEFINER AS $$
+                DECLARE
+                  mine CONSTANT uuid := nullif(current_setting('app.tenant_id', true), '')::uuid;
+                  total numeric;
+                BEGIN
+                  IF mine IS NULL THEN RAISE EXCEPTION 'no tenant'; END IF;
+                  SELECT coalesce(sum(b.stake), 0) INTO total FROM app.bets AS b WHERE b.tenant_id = mine;
+                  UPDATE app.accounts SET balance = balance - total WHERE tenant_id = mine;
+                  RETURN total;
+                END $$
+            """,
+            "a variable is given the context": """
+                CREATE FUNCTION app.f() RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
+                DECLARE t uuid;
+                BEGIN
+                  SELECT current_setting('app.tenant_id')::uuid INTO STRICT t;
+                  RETURN (SELECT count(*) FROM app.bets WHERE tenant_id = t AND stake IS NOT NULL);
+                END $$
             """,
             "each of its statements compares the key with the context": """
                 CREATE FUNCTION app.f() RETURNS numeric LANGUAGE plpgsql SECURITY DEFINER AS $$

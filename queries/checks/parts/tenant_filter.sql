@@ -1,10 +1,12 @@
 -- How text says "the key is the tenant of the context": a regular expression, for the bodies of views and functions.
 --
--- `reads_context` is the half that reads the context: the setting, or a function that does. One row.
+-- `reads_context` is the half that reads the context: the setting, or a function that does. `opening` is what undoes
+-- such a comparison: an OR, or another value where the context is not set. One row.
 --
 -- uses: tenancy
 select
   w.reads_context,
+  '\mor\M|\m(?:coalesce|case\s+when)' || w.wrapping || w.reads_context as opening,
   w.key || '\s*=\s*' || w.wrapping || w.reads_context
     || '|' || w.reads_context || '(?:(?!\m(?:and|or)\M)[^=<>])*=[(\s]*' || w.key as pattern
 from (
