@@ -2,8 +2,9 @@
 -- looked up.
 --
 -- One row each, as JSON. `relation`: columns, unique keys (the primary key first), foreign keys and declared relations,
--- policies, what a view reads and, in the pool, how. `role`: those that row level security can bind, with the roles whose
--- privileges they have. `path`: a search_path that is set for a role, a database or both; '' stands for all.
+-- policies, what a view reads and, in the pool, how. `role`: those that row level security can bind, with the roles
+-- whose privileges they have. `function`: those without arguments, which give one value. `path`: a search_path that is
+-- set for a role, a database or both; '' stands for all.
 --
 -- uses: tenancy, pool_relation, tenant_schema, indirect_table, relation, membership
 with watched as materialized (
@@ -43,7 +44,10 @@ columns as (
 ),
 
 unique_keys as (
-  select i.oid, jsonb_agg(i.value order by i.indisprimary desc, i.indexrelid) as value, bool_or(i.indisprimary) as has_primary
+  select
+    i.oid,
+    jsonb_agg(i.value order by i.indisprimary desc, i.indexrelid) as value,
+    bool_or(i.indisprimary) as has_primary
   from (
     select i.indrelid as oid, i.indexrelid, i.indisprimary, jsonb_agg(a.attname order by k.place) as value
     from watched as w
@@ -111,17 +115,6 @@ context_default as (
   group by w.oid
 ),
 
--- Functions without arguments that policies and views call: they give them one value.
-value_function as materialized (
-  select d.classid, d.objid, jsonb_agg(quote_ident(n.nspname) || '.' || quote_ident(f.proname)) as names
-  from pg_proc as f
-  join pg_namespace as n on n.oid = f.pronamespace
-  join pg_depend as d on d.refclassid = 'pg_proc'::regclass and d.refobjid = f.oid
-  where f.pronargs = 0 and not f.proretset and f.prorettype <> 'trigger'::regtype
-    and n.nspname <> 'pg_catalog' and d.classid in ('pg_policy'::regclass, 'pg_rewrite'::regclass)
-  group by d.classid, d.objid
-),
-
 policies as (
   select
     p.polrelid as oid,
@@ -133,29 +126,23 @@ policies as (
           when 0 = any (p.polroles) then null
           else (select jsonb_agg(r.rolname) from pg_roles as r where r.oid = any (p.polroles))
         end,
-        'using', pg_get_expr(p.polqual, p.polrelid),
-        'functions', f.names
+        'using', pg_get_expr(p.polqual, p.polrelid)
       )
       order by p.polname
     ) as value
   from watched as w
   join pg_policy as p on p.polrelid = w.oid
-  left join value_function as f on f.classid = 'pg_policy'::regclass and f.objid = p.oid
   where w.relrowsecurity and w.tenant is null and (w.key_attnum is not null or w.is_indirect)
   group by p.polrelid
 ),
 
 sources as (
-  select
-    r.ev_class as oid,
-    jsonb_agg(distinct jsonb_build_array(s.nspname, s.relname)) as value,
-    (array_agg(f.names))[1] as functions
+  select r.ev_class as oid, jsonb_agg(distinct jsonb_build_array(s.nspname, s.relname)) as value
   from watched as w
   join pg_rewrite as r on r.ev_class = w.oid
   join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
     and d.refclassid = 'pg_class'::regclass and d.refobjid <> r.ev_class
   join watched as s on s.oid = d.refobjid
-  left join value_function as f on f.classid = 'pg_rewrite'::regclass and f.objid = r.oid
   where w.relkind in ('v', 'm')
   group by r.ev_class
 )
@@ -180,7 +167,6 @@ select
       'is_forced', w.relforcerowsecurity,
       'policies', p.value,
       'sources', s.value,
-      'functions', s.functions,
       'is_invoker', case when w.relkind = 'v' then coalesce(
         (
           select x.option_value::boolean
@@ -208,6 +194,14 @@ join membership as m on m.role = r.oid and m.is_usage
 join pg_roles as b on b.oid = m.becomes
 where not r.rolsuper and r.rolname !~ '^pg_'
 group by r.oid, r.rolname, r.rolbypassrls
+union all
+select 'function', to_jsonb(quote_ident(n.nspname) || '.' || quote_ident(f.proname))
+from pg_proc as f
+join pg_namespace as n on n.oid = f.pronamespace
+where f.pronargs = 0
+  and not f.proretset
+  and f.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype, 'void'::regtype)
+  and n.nspname not in ('pg_catalog', 'information_schema')
 union all
 select
   'path',

@@ -13,17 +13,37 @@ with own_table as materialized (
   where p.relkind in ('r', 'p') and not p.relispartition
 ),
 
-has_column as materialized (
-  select o.oid, a.attnum, a.attname, a.atttypid, a.attnotnull
-  from own_table as o
-  join pg_attribute as a on a.attrelid = o.oid and a.attnum > 0 and not a.attisdropped
+-- `is true` keeps the planner from making a join of it, which it would estimate far too small.
+by_name as materialized (
+  select
+    a.attname,
+    count(*) as tables,
+    count(*) filter (where a.attnotnull) as not_null_tables,
+    mode() within group (order by a.atttypid) as type
+  from pg_attribute as a
+  where a.attnum > 0 and not a.attisdropped and (a.attrelid in (select o.oid from own_table as o)) is true
+  group by a.attname
 ),
 
 policy_column as materialized (
-  select d.objid as policy, d.refobjid as oid, d.refobjsubid as attnum
+  select d.objid as policy, d.refobjid as oid, a.attname
   from pg_depend as d
   join pg_policy as p on p.oid = d.objid and p.polrelid = d.refobjid
-  where d.classid = 'pg_policy'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0
+  join pg_attribute as a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+  where d.classid = 'pg_policy'::regclass
+    and d.refclassid = 'pg_class'::regclass
+    and d.refobjsubid > 0
+    and (d.refobjid in (select o.oid from own_table as o)) is true
+),
+
+-- Of thousands of policies that read one column some hundred tell what they all do.
+read_policy as materialized (
+  select distinct w.policy
+  from (
+    select c.policy, row_number() over (partition by c.attname order by c.policy) as place
+    from policy_column as c
+  ) as w
+  where w.place <= 200
 ),
 
 -- Functions that policies call, and those that stand in the text of these.
@@ -32,6 +52,7 @@ policy_function as (
     select d.objid as policy, d.refobjid as function, 1 as depth
     from pg_depend as d
     where d.classid = 'pg_policy'::regclass and d.refclassid = 'pg_proc'::regclass and d.refobjid >= 16384
+      and (d.objid in (select r.policy from read_policy as r)) is true
     union
     select c.policy, g.oid, c.depth + 1
     from calls as c
@@ -44,9 +65,12 @@ policy_function as (
 ),
 
 policy_text as (
-  select p.oid as policy, pg_get_expr(p.polqual, p.polrelid) as text from pg_policy as p
-  union all
-  select p.oid, pg_get_expr(p.polwithcheck, p.polrelid) from pg_policy as p
+  select p.oid as policy, e.text
+  from pg_policy as p
+  cross join lateral (
+    values (pg_get_expr(p.polqual, p.polrelid)), (pg_get_expr(p.polwithcheck, p.polrelid))
+  ) as e (text)
+  where (p.oid in (select r.policy from read_policy as r)) is true
   union all
   select c.policy, coalesce(pg_get_function_sqlbody(f.oid), f.prosrc)
   from policy_function as c
@@ -60,89 +84,89 @@ policy_setting as materialized (
 ),
 
 by_policy as (
-  select
-    h.attname,
-    count(distinct h.oid) as tables,
-    count(distinct h.oid) filter (where s.setting is not null) as setting_tables
-  from policy_column as c
-  join has_column as h using (oid, attnum)
-  left join policy_setting as s using (policy)
-  group by h.attname
+  select attname, count(distinct oid) as tables from policy_column group by attname
 ),
 
-by_setting as (
-  select h.attname, s.setting, count(distinct h.oid) as tables
+by_setting as materialized (
+  select c.attname, s.setting, count(distinct c.oid) as tables
   from policy_column as c
-  join has_column as h using (oid, attnum)
   join policy_setting as s using (policy)
-  group by h.attname, s.setting
+  group by c.attname, s.setting
+),
+
+named as materialized (
+  select
+    n.*,
+    coalesce(p.tables, 0) as policy_tables,
+    case
+      when n.attname ~* '^_?tenant(_?(id|uuid|key|code|no|ref|slug))?$' then 3
+      when n.attname ~* (
+        '^(org|organi[sz]ation|company|workspace|merchant|operator|brand|franchise|realm|subscriber)'
+        || '(_?(id|uuid|key|code|no|ref))?$'
+      ) then 2
+      when n.attname ~* (
+        '^(account|customer|client|store|shop|site|team|school|clinic|agency|partner|firm|club|hotel)'
+        || '(_?(id|uuid|key|code|no|ref))$'
+      ) then 1
+      else 0
+    end as name_rank,
+    regexp_replace(n.attname, '_?(id|uuid|key|code|no|ref|slug)$', '', 'i') as stem,
+    exists (select from by_setting as s where s.attname = n.attname) as has_setting,
+    n.attname = any (t.key_columns) as is_declared
+  from by_name as n
+  left join by_policy as p using (attname)
+  cross join tenancy as t
 ),
 
 -- Foreign keys of one column, and which longer keys a column is in.
+key_column as materialized (
+  select
+    k.contype,
+    k.conrelid,
+    k.confrelid,
+    k.confkey[1] as target_attnum,
+    cardinality(k.conkey) as columns,
+    a.attname
+  from pg_constraint as k
+  cross join lateral unnest(k.conkey) as c (attnum)
+  join pg_attribute as a on a.attrelid = k.conrelid and a.attnum = c.attnum
+  where k.contype in ('p', 'u', 'f')
+    and k.conparentid = 0
+    and (cardinality(k.conkey) > 1 or k.contype = 'f')
+    and (k.conrelid in (select o.oid from own_table as o)) is true
+    and (
+      a.attname in (select n.attname from named as n where n.name_rank > 0 or n.has_setting or n.is_declared)
+    ) is true
+),
+
 by_target as (
   select
-    h.attname,
+    k.attname,
     k.confrelid as target,
-    k.confkey[1] as target_attnum,
+    k.target_attnum,
     count(distinct k.conrelid) as tables,
-    row_number() over (partition by h.attname order by count(distinct k.conrelid) desc, k.confrelid) as place
-  from pg_constraint as k
-  join has_column as h on h.oid = k.conrelid and h.attnum = k.conkey[1]
-  where k.contype = 'f' and k.conparentid = 0 and array_length(k.conkey, 1) = 1
-  group by h.attname, k.confrelid, k.confkey[1]
+    row_number() over (partition by k.attname order by count(distinct k.conrelid) desc, k.confrelid) as place
+  from key_column as k
+  where k.contype = 'f' and k.columns = 1
+  group by k.attname, k.confrelid, k.target_attnum
 ),
 
 in_keys as (
-  select h.attname, count(distinct h.oid) as tables
-  from pg_constraint as k
-  cross join lateral unnest(k.conkey) as c (attnum)
-  join has_column as h on h.oid = k.conrelid and h.attnum = c.attnum
-  where k.contype in ('p', 'u', 'f') and array_length(k.conkey, 1) > 1
-  group by h.attname
+  select k.attname, count(distinct k.conrelid) as tables from key_column as k where k.columns > 1 group by k.attname
 ),
 
-by_name as (
+candidate as materialized (
   select
-    attname,
-    count(*) as tables,
-    count(*) filter (where attnotnull) as not_null_tables,
-    mode() within group (order by atttypid) as type,
-    case
-      when attname ~* '^_?tenant(_?(id|uuid|key|code|no|ref|slug))?$' then 3
-      when attname ~* '^(org|organi[sz]ation|company|workspace|merchant|operator|brand|franchise|realm|subscriber)'
-        '(_?(id|uuid|key|code|no|ref))?$' then 2
-      when attname ~* '^(account|customer|client|store|shop|site|team|school|clinic|agency|partner|firm|club|hotel)'
-        '(_?(id|uuid|key|code|no|ref))$' then 1
-      else 0
-    end as name_rank,
-    regexp_replace(attname, '_?(id|uuid|key|code|no|ref|slug)$', '', 'i') as stem
-  from has_column
-  group by attname
-),
-
-total as (
-  select count(*) as tables from own_table where not is_shared
-),
-
-candidate as (
-  select
-    n.attname,
-    n.tables,
-    n.not_null_tables,
-    n.type,
-    n.name_rank,
-    n.stem,
-    coalesce(p.tables, 0) as policy_tables,
-    coalesce(p.setting_tables, 0) as setting_tables,
+    n.*,
     coalesce(k.tables, 0) as in_keys,
     coalesce(t.tables, 0) as references_,
     t.target,
     t.target_attnum,
-    (select tables from total) as all_tables
-  from by_name as n
-  left join by_policy as p using (attname)
+    (select count(*) from own_table as o where not o.is_shared) as all_tables
+  from named as n
   left join in_keys as k using (attname)
   left join by_target as t on t.attname = n.attname and t.place = 1
+  where n.name_rank > 0 or n.has_setting or n.is_declared
 ),
 
 -- The table of that name, where no foreign key tells: tenants of tenant_id.
@@ -151,7 +175,7 @@ by_stem as (
   from candidate as c
   join own_table as o on o.relname ~* ('^' || c.stem || '(e?s)?$')
   join pg_index as i on i.indrelid = o.oid and i.indisprimary and i.indnkeyatts = 1
-  join has_column as a on a.oid = o.oid and a.attnum = i.indkey[0] and a.atttypid = c.type
+  join pg_attribute as a on a.attrelid = o.oid and a.attnum = i.indkey[0] and a.atttypid = c.type
   where c.target is null and c.stem ~ '^\w{3,}$'
   order by c.attname, o.oid
 )
@@ -184,18 +208,18 @@ left join by_stem as b using (attname)
 left join own_table as o on o.oid = coalesce(c.target, b.target)
 left join pg_attribute as a on a.attrelid = o.oid and a.attnum = coalesce(c.target_attnum, b.target_attnum)
 cross join tenancy as d
-where c.attname = any (d.key_columns)
+where c.is_declared
   or (d.key_columns = '{}' and c.attname <> 'id' and (
-    c.setting_tables > 0
+    c.has_setting
     or (c.policy_tables > 0 and c.name_rank > 0)
     or (c.name_rank = 3 and (c.tables >= 2 or o.oid is not null))
     or (c.name_rank = 2 and c.tables >= 3 and c.tables * 2 >= c.all_tables)
     or (c.name_rank = 1 and c.tables >= 4 and c.tables * 5 >= c.all_tables * 3 and c.in_keys * 2 >= c.tables)
   ))
 order by
-  (c.setting_tables > 0) desc,
+  c.has_setting desc,
   c.name_rank = 3 desc,
-  c.setting_tables desc,
+  c.policy_tables desc,
   c.name_rank desc,
   c.tables desc,
   1

@@ -43,7 +43,11 @@ judged as (
   select
     l.*,
     l.is_granted
-      and (not l.is_exempt or l.is_named or l.rolname ~* '(^|_)(app|application|web|api|svc|service|backend|worker)(_|$)')
+      and (
+        not l.is_exempt
+        or l.is_named
+        or l.rolname ~* '(^|_)(app|application|web|api|svc|service|backend|worker)(_|$)'
+      )
       as is_application
   from login as l
   where l.is_granted or l.is_owner

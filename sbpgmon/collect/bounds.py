@@ -11,6 +11,7 @@ from sbpgmon.judge.statement import Verdict, judge
 
 _COMMANDS = "rwd"  # of pg_policy: what rows can be read, changed or deleted
 _WHO = re.compile(r"\b(?:CURRENT_USER|SESSION_USER|CURRENT_ROLE)\b")
+_CALL = re.compile(r'((?:"[^"]*"|\w+)\.(?:"[^"]*"|\w+))\(\)')
 _VALUE = "'one'"
 _BOUND = (Verdict.SCOPED, Verdict.DERIVED)
 _Row = Mapping[str, Any]
@@ -20,8 +21,9 @@ _Signature = tuple[Any, ...]
 class Bounds:
     """Of the roles of one target. Tables with the same policies are judged once."""
 
-    def __init__(self, facts: TenantFacts, roles: Sequence[_Row]) -> None:
+    def __init__(self, facts: TenantFacts, roles: Sequence[_Row], functions: Iterable[str]) -> None:
         self.facts = facts
+        self.functions = frozenset(functions)
         # Who can be bound at all, with the roles whose privileges each has.
         self.roles = {row["name"]: frozenset(row["has"]) for row in roles if not row["is_exempt"]}
         self._by_table: dict[_Signature, frozenset[str]] = {}
@@ -33,7 +35,7 @@ class Bounds:
             return frozenset()
         # Without USING a policy lets no rows through to be read, changed or deleted.
         policies = [policy for policy in row.get("policies", ()) if "using" in policy]
-        texts = tuple((p["command"], p["is_permissive"], tuple(p.get("roles") or ()), _text(p)) for p in policies)
+        texts = tuple((p["command"], p["is_permissive"], tuple(p.get("roles") or ()), self._text(p)) for p in policies)
         owner = None if row["is_forced"] else row["owner"]
         # What a subquery says depends on the table as well.
         own = (table.schema, table.name) if any("select" in text.lower() for *_, text in texts) else table.key
@@ -89,25 +91,19 @@ class Bounds:
             self._by_text[place, condition] = judge(text, self.facts, ignore_rls=True).verdict in _BOUND
         return self._by_text[place, condition]
 
+    def is_bound_view(self, row: _Row) -> bool:
+        """Whether a view shows rows of one tenant alone by its own conditions, whoever reads it: a tenant that the
+        context tells, not one that is written there."""
+        text = self._with_values(row["definition"].rstrip().rstrip(";"))
+        return text is not None and judge(text, self.facts, ignore_rls=True).verdict in _BOUND
 
-def is_bound_view(facts: TenantFacts, row: _Row) -> bool:
-    """Whether a view shows rows of one tenant alone by its own conditions, whoever reads it: a tenant that the context
-    tells, not one that is written there."""
-    text = _with_values(row["definition"].rstrip().rstrip(";"), row)
-    return text is not None and judge(text, facts, ignore_rls=True).verdict in _BOUND
+    def _text(self, policy: _Row) -> str:
+        """The policy's USING. One for all roles that does not look at the context holds nobody to one tenant."""
+        text = self._with_values(policy["using"])
+        return "true" if text is None and not policy.get("roles") else text or policy["using"]
 
-
-def _text(policy: _Row) -> str:
-    """The policy's USING. One for all roles that does not look at the context holds nobody to one tenant."""
-    text = _with_values(policy["using"], policy)
-    return "true" if text is None and not policy.get("roles") else text or policy["using"]
-
-
-def _with_values(text: str, row: _Row) -> str | None:
-    """The text with values in place of who asks, and of functions that give one value; None: neither these nor a
-    setting are in it."""
-    found = text
-    for name in row.get("functions") or ():
-        found = found.replace(f"{name}()", _VALUE)
-    found = _WHO.sub(_VALUE, found)
-    return found if found != text or "current_setting(" in text else None
+    def _with_values(self, text: str) -> str | None:
+        """The text with values in place of who asks, and of functions that give one value; None: neither these nor a
+        setting are in it."""
+        found = _CALL.sub(lambda call: _VALUE if call[1] in self.functions else call[0], _WHO.sub(_VALUE, text))
+        return found if found != text or "current_setting(" in text else None

@@ -9,7 +9,7 @@ from typing import Any
 
 from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.catalog.tenancy import render_question
-from sbpgmon.collect.bounds import Bounds, is_bound_view
+from sbpgmon.collect.bounds import Bounds
 from sbpgmon.collect.known import Known
 from sbpgmon.judge.facts import ForeignKey, Relation, TenantFacts
 from sbpgmon.model import Server
@@ -26,26 +26,24 @@ def read_facts(session: Session, server: Server, catalog: Catalog, known: Known)
     """All relations of the pool and of the tenants' schemas. Raises TargetError."""
     with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
         query = render_question("facts", known.sql(), catalog.parts)
-        rows: dict[str, list[_Row]] = {"relation": [], "role": [], "path": []}
+        rows: dict[str, list[Any]] = {"relation": [], "role": [], "function": [], "path": []}
         for kind, value in cursor.execute(query.encode()):
             rows[kind].append(value)
-    return facts_of(rows["relation"], rows["role"], rows["path"], known, server.database)
+    return facts_of(rows, known, server.database)
 
 
-def facts_of(
-    relations: Sequence[_Row], roles: Sequence[_Row], paths: Sequence[_Row], known: Known, database: str
-) -> TenantFacts:
-    """The facts out of the rows of queries/tenancy/facts.sql."""
-    ordered = sorted(relations, key=lambda row: (row["schema"], row["name"]))
+def facts_of(rows: Mapping[str, Sequence[Any]], known: Known, database: str) -> TenantFacts:
+    """The facts out of the rows of queries/tenancy/facts.sql, by their kind."""
+    ordered = sorted(rows["relation"], key=lambda row: (row["schema"], row["name"]))
     found = {_place(row): _relation(row) for row in ordered if row["kind"] not in "vm"}
     facts = TenantFacts(relations=found, setting=known.setting)
-    bounds = Bounds(facts, roles)
+    bounds = Bounds(facts, rows["role"], rows["function"])
     for row in ordered:
         if row.get("is_guarded") and found.get(_place(row)) is not None:
             place = _place(row)
             found[place] = replace(found[place], rls=bounds.of_table(found[place], row))
-    _add_views([row for row in ordered if row["kind"] in "vm"], found, facts, bounds)
-    own, by_role = _search_paths(paths, database)
+    _add_views([row for row in ordered if row["kind"] in "vm"], found, bounds)
+    own, by_role = _search_paths(rows["path"], database)
     ends = _pool(found.values(), known)
     return TenantFacts(
         relations=dict(sorted(found.items())),
@@ -79,7 +77,7 @@ def _relation(row: _Row) -> Relation:
     )
 
 
-def _add_views(rows: Sequence[_Row], found: dict[_Place, Relation], facts: TenantFacts, bounds: Bounds) -> None:
+def _add_views(rows: Sequence[_Row], found: dict[_Place, Relation], bounds: Bounds) -> None:
     """Views after those that they read. `sources`: the tenants' tables behind them, through other views as well; a view
     that is bound to a tenant by what it is made of has none."""
     pending = {_place(row): row for row in rows}
@@ -97,7 +95,7 @@ def _add_views(rows: Sequence[_Row], found: dict[_Place, Relation], facts: Tenan
             view = replace(view, key=None, is_tenant=False)
         found[place] = view
         if sources and view.tenant is None:
-            if row["kind"] == "v" and is_bound_view(facts, row):
+            if row["kind"] == "v" and bounds.is_bound_view(row):
                 found[place] = replace(view, key=None, is_tenant=False, sources=())
             elif row["kind"] == "v":
                 found[place] = replace(view, rls=bounds.of_view(read, row))
