@@ -38,6 +38,7 @@ where (not t.is_key_not_null or n.conname is not null)
     select from pg_constraint as k
     where k.conrelid = t.oid and k.contype = 'c' and k.convalidated and k.conkey @> array[t.key_attnum]
       and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
-      and pg_get_expr(k.conbin, k.conrelid) ~* format('^\(+%s IS NOT NULL\)(\)* AND .*)?$',
-        regexp_replace(quote_ident(t.key), '([^\w])', '\\\1', 'g'))
+      and pg_get_expr(k.conbin, k.conrelid)
+        ~ ('\(' || regexp_replace(quote_ident(t.key), '([^\w])', '\\\1', 'g') || ' IS NOT NULL\)( AND |\)*$)')
+      and pg_get_expr(k.conbin, k.conrelid) !~ ' OR |CASE |NOT \('
   )

@@ -121,7 +121,8 @@ PLANTS = [
     Plant(
         check="tenant_key_nullable",
         name="a constraint that says something else",
-        sql="CREATE TABLE app.notes (tenant_id uuid, body text, CHECK (tenant_id IS NOT NULL OR body IS NULL))",
+        sql="CREATE TABLE app.notes (tenant_id uuid, body text, "
+        "CHECK ((tenant_id IS NOT NULL AND body <> '') OR body IS NULL))",
         object="app.notes",
     ),
     Plant(
@@ -286,7 +287,8 @@ NEAR_MISSES = [
         check="tenant_key_nullable",
         name="a constraint that refuses NULL",
         sql="CREATE TABLE app.notes (tenant_id uuid, body text, CHECK (tenant_id IS NOT NULL)); "
-        "CREATE TABLE app.more (tenant_id uuid, body text, CHECK (tenant_id IS NOT NULL AND body <> ''))",
+        "CREATE TABLE app.more (tenant_id uuid, body text, CHECK (tenant_id IS NOT NULL AND body <> '')); "
+        "CREATE TABLE app.most (tenant_id uuid, body text, CHECK (body <> '' AND tenant_id IS NOT NULL))",
     ),
     NearMiss(
         check="tenant_key_nullable",
