@@ -159,6 +159,7 @@ filtered as (
     ) as text
   ) as b
   where l.is_own_text
+    and l.names is not null
     and d.body ~* f.reads_context
     and b.text !~* f.opening
     and (select count(*) from regexp_matches(b.text, f.pattern, 'gi')) >= (

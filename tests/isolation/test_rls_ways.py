@@ -115,6 +115,20 @@ PLANTS = [
         severity="P0",
         proof="SET app.tenant_id = '{acme}'; SELECT * FROM app.sums() AS n WHERE n = 20",
     ),
+    Plant(
+        check="rls_definer_function",
+        name="names that need quotes",
+        sql="""
+            CREATE TABLE app."Open Bets" (tenant_id uuid NOT NULL, stake numeric);
+            INSERT INTO app."Open Bets" VALUES ('{beta}', 5);
+            ALTER TABLE app."Open Bets" ENABLE ROW LEVEL SECURITY;
+            CREATE FUNCTION app."allOpen"() RETURNS SETOF app."Open Bets" LANGUAGE sql SECURITY DEFINER
+              AS $$ SELECT * FROM app."Open Bets" WHERE app.current_tenant() IS NOT NULL $$
+        """,
+        object='app."allOpen"()',
+        severity="P0",
+        proof="SET app.tenant_id = '{acme}'; SELECT * FROM app.\"allOpen\"() WHERE tenant_id = '{beta}'",
+    ),
     *(
         Plant(
             check="rls_definer_function",
