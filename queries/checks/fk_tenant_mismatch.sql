@@ -7,63 +7,68 @@
 -- model: column
 -- severity: P0
 -- uses: tenant_table, tenant_directory, relation, walked_table, comparison
-with link as (
+with equality as (
+  select jsonb_object_agg(m.left_type || ' ' || m.right_type, m.equal) as forms from comparison as m
+),
+link as (
   select
-    row_number() over () as number,
     r.*,
     c.object as child_object,
     c.key as child_key,
     c.key_attnum as child_attnum,
+    c.key_type as child_type,
     p.object as parent_object,
     p.key as parent_key,
     p.key_attnum as parent_attnum,
-    format(m.equal, 'p.' || quote_ident(p.key), 'c.' || quote_ident(c.key)) as same
+    p.key_type as parent_type,
+    -- NULL where the child's key is no column of the relation.
+    coalesce(r.parent_columns[array_position(r.child_columns, c.key_attnum)] = p.key_attnum, false) as carries_key
   from relation as r
   join tenant_table as c on c.oid = r.child
   join tenant_table as p on p.oid = r.parent
-  join comparison as m on m.left_type = p.key_type and m.right_type = c.key_type
-  where cardinality(r.child_columns) = cardinality(r.parent_columns)
-    and not exists (select from tenant_directory as d where d.oid in (r.child, r.parent))
+  -- Arrays, not joins: estimates of the joins below would be too low by far.
+  where r.child <> all (array(select d.oid from tenant_directory as d))
+    and r.parent <> all (array(select d.oid from tenant_directory as d))
 ),
-pair as (
-  select
-    l.number,
-    w.place,
-    ca.attname as child_column,
-    pa.attname as parent_column,
-    w.child_attnum = l.child_attnum and w.parent_attnum = l.parent_attnum as is_key,
-    format(m.equal, 'p.' || quote_ident(pa.attname), 'c.' || quote_ident(ca.attname)) as equal
-  from link as l
-  cross join lateral unnest(l.child_columns, l.parent_columns) with ordinality as w (child_attnum, parent_attnum, place)
-  join pg_attribute as ca on ca.attrelid = l.child and ca.attnum = w.child_attnum
-  join pg_attribute as pa on pa.attrelid = l.parent and pa.attnum = w.parent_attnum
-  join comparison as m on m.left_type = pa.atttypid and m.right_type = ca.atttypid
-),
-way as (
+judged as (
   select
     l.*,
+    -- A key whose triggers are switched off proves nothing.
+    l.carries_key and l.is_validated and l.conoid <> all (array(
+      select t.tgconstraint from pg_trigger as t where t.tgenabled = 'D' and t.tgconstraint <> 0
+    )) as is_proof
+  from link as l
+),
+open as (
+  select
+    j.*,
     g.*,
     -- Where the columns without the key may fit rows of several tenants, one of the own tenant is enough.
-    l.conoid = 0 or g.carries_key as is_ambiguous,
-    l.is_validated
-      and g.carries_key
-      and not exists (select from pg_trigger as t where t.tgconstraint = l.conoid and t.tgenabled = 'D') as is_proof
-  from link as l
-  join (
+    j.conoid = 0 or j.carries_key as is_ambiguous,
+    format(
+      e.forms ->> (j.parent_type || ' ' || j.child_type), 'p.' || quote_ident(j.parent_key), 'c.' || quote_ident(j.child_key)
+    ) as same
+  from judged as j
+  cross join equality as e
+  cross join lateral (
     select
-      p.number,
-      bool_or(p.is_key) as carries_key,
-      string_agg(p.equal, ' and ' order by p.place) filter (where not p.is_key) as found,
-      array_agg(p.child_column::text order by p.place) filter (where not p.is_key) as child_names,
-      array_agg(p.parent_column::text order by p.place) filter (where not p.is_key) as parent_names,
-      string_agg(quote_ident(p.child_column), ', ' order by p.place) filter (where not p.is_key) as child_list,
-      string_agg(quote_ident(p.parent_column), ', ' order by p.place) filter (where not p.is_key) as parent_list,
-      array_agg(p.child_column || ' ' || p.parent_column order by p.child_column, p.parent_column)
-        filter (where not p.is_key) as pairs
-    from pair as p
-    group by p.number
-  ) as g using (number)
-  where g.found is not null
+      count(*) as columns,
+      string_agg(
+        format(
+          e.forms ->> (pa.atttypid || ' ' || ca.atttypid), 'p.' || quote_ident(pa.attname), 'c.' || quote_ident(ca.attname)
+        ),
+        ' and ' order by w.place) as found,
+      array_agg(ca.attname::text order by w.place) as child_names,
+      array_agg(pa.attname::text order by w.place) as parent_names,
+      string_agg(quote_ident(ca.attname), ', ' order by w.place) as child_list,
+      string_agg(quote_ident(pa.attname), ', ' order by w.place) as parent_list,
+      array_agg(w.child_attnum || ' ' || w.parent_attnum order by w.child_attnum, w.parent_attnum) as pairs
+    from unnest(j.child_columns, j.parent_columns) with ordinality as w (child_attnum, parent_attnum, place)
+    join pg_attribute as ca on ca.attrelid = j.child and ca.attnum = w.child_attnum
+    join pg_attribute as pa on pa.attrelid = j.parent and pa.attnum = w.parent_attnum
+    where not (w.child_attnum = j.child_attnum and w.parent_attnum = j.parent_attnum)
+  ) as g
+  where not j.is_proof
 )
 select distinct on (w.child_object, w.parent_object, w.pairs)
   w.child_object as object,
@@ -95,12 +100,22 @@ select distinct on (w.child_object, w.parent_object, w.pairs)
     jsonb_build_object('relation', w.child, 'columns', w.child_key::text || w.child_names || t.row_columns),
     jsonb_build_object('relation', w.parent, 'columns', w.parent_key::text || w.parent_names)
   ) as needs
-from way as w
+from open as w
 join walked_table as t on t.oid = w.child
 join walked_table as p on p.oid = w.parent
-where not exists (
-  select from way as proof
-  where proof.is_proof and proof.child = w.child and proof.parent = w.parent and proof.pairs = w.pairs
-)
+where w.columns > 0
+  -- A declared relation of which a column is missing is none; [tenancy] is said to be wrong elsewhere.
+  and coalesce(w.columns + w.carries_key::int = cardinality(w.child_columns), false)
+  and coalesce(w.columns + w.carries_key::int = cardinality(w.parent_columns), false)
+  -- Another key over the same columns, with the tenant key, proves it.
+  and not exists (
+    select from judged as k
+    where k.is_proof and k.child = w.child and k.parent = w.parent and w.pairs = array(
+      select x.child_attnum || ' ' || x.parent_attnum
+      from unnest(k.child_columns, k.parent_columns) as x (child_attnum, parent_attnum)
+      where not (x.child_attnum = k.child_attnum and x.parent_attnum = k.parent_attnum)
+      order by x.child_attnum, x.parent_attnum
+    )
+  )
 -- Of two keys for the same columns the better one.
 order by w.child_object, w.parent_object, w.pairs, w.conoid = 0, w.carries_key desc, w.conname

@@ -7,7 +7,10 @@
 -- model: column
 -- severity: P0
 -- uses: pool_relation, tenant_table, indirect_table, tenant_directory, relation, walked_table, comparison
-with recursive link as (
+with recursive equality as (
+  select jsonb_object_agg(m.left_type || ' ' || m.right_type, m.equal) as forms from comparison as m
+),
+link as (
   select
     -- By name: two ways are named in the same order in each run.
     row_number() over (order by r.child, g.label) as number,
@@ -24,11 +27,12 @@ with recursive link as (
   from relation as r
   join pool_relation as p on p.oid = r.parent
   join walked_table as w on w.oid = r.parent
+  cross join equality as e
   cross join lateral (
     select
       -- A format of the parent's alias and the child's.
       string_agg(
-        format(m.equal,
+        format(e.forms ->> (pa.atttypid || ' ' || ca.atttypid),
           '%1$s.' || replace(quote_ident(pa.attname), '%', '%%'),
           '%2$s.' || replace(quote_ident(ca.attname), '%', '%%')),
         ' and ' order by x.place) as found,
@@ -42,13 +46,11 @@ with recursive link as (
     from unnest(r.child_columns, r.parent_columns) with ordinality as x (child_attnum, parent_attnum, place)
     join pg_attribute as ca on ca.attrelid = r.child and ca.attnum = x.child_attnum
     join pg_attribute as pa on pa.attrelid = r.parent and pa.attnum = x.parent_attnum
-    join comparison as m on m.left_type = pa.atttypid and m.right_type = ca.atttypid
+    having coalesce(count(*) = cardinality(r.child_columns) and count(*) = cardinality(r.parent_columns), false)
   ) as g
-  where r.child in (select i.oid from indirect_table as i where not i.relispartition)
-    and (r.parent in (select i.oid from indirect_table as i) or r.parent in (select t.oid from tenant_table as t))
-    and r.parent not in (select d.oid from tenant_directory as d)
-    and cardinality(r.child_columns) = cardinality(r.parent_columns)
-    and g.found is not null
+  where r.child = any (array(select i.oid from indirect_table as i where not i.relispartition))
+    and r.parent = any (array(select i.oid from indirect_table as i union all select t.oid from tenant_table as t))
+    and r.parent <> all (array(select d.oid from tenant_directory as d))
 ),
 -- The joins of each way twice, with aliases of their own: any two ways are read together.
 step as (
@@ -108,7 +110,7 @@ select
     'select %s as name, row_number() over () as number from %s as c %s %s '
     'where c.ctid >= ''@from@'' and c.ctid < ''@to@'' and not (%s)) as b',
     w.row_name, w.rows, a.joins_a, b.joins_b,
-    format(m.equal,
+    format(e.forms ->> (a.key_type || ' ' || b.key_type),
       'a' || cardinality(a.path) || '.' || quote_ident(a.key),
       'b' || cardinality(b.path) || '.' || quote_ident(b.key))
   ) as sweep,
@@ -119,6 +121,6 @@ from way as a
 join way as b on b.start = a.start and b.first > a.first
 join indirect_table as i on i.oid = a.start
 join walked_table as w on w.oid = i.oid
-join comparison as m on m.left_type = a.key_type and m.right_type = b.key_type
+cross join equality as e
 where a.place <= 8 and b.place <= 8 and a.is_needed and b.is_needed
 order by 1, 4

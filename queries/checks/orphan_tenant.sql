@@ -7,6 +7,18 @@
 -- model: column
 -- severity: P1
 -- uses: tenancy, tenant_root, tenant_directory, relation, walked_table, comparison
+with equality as (
+  select jsonb_object_agg(m.left_type || ' ' || m.right_type, m.equal) as forms from comparison as m
+),
+-- Foreign keys of the tenant key alone to the tenants.
+kept as (
+  select k.child, k.child_columns[1] as attnum, k.conname, k.is_validated and k.conoid <> all (array(
+    select g.tgconstraint from pg_trigger as g where g.tgenabled = 'D' and g.tgconstraint <> 0
+  )) as is_proof, k.is_validated
+  from relation as k
+  where k.parent = any (array(select d.oid from tenant_directory as d))
+    and k.conoid <> 0 and cardinality(k.child_columns) = 1
+)
 select
   null as status,
   t.object,
@@ -25,7 +37,7 @@ select
     'where c.ctid >= ''@from@'' and c.ctid < ''@to@'' and c.%I is not null '
     'and not exists (select from %s as p where %s)) as b',
     w.row_name, w.rows, t.key, p.rows,
-    format(m.equal, 'p.' || quote_ident(d.pk), 'c.' || quote_ident(t.key))
+    format(e.forms ->> (d.pk_type || ' ' || t.key_type), 'p.' || quote_ident(d.pk), 'c.' || quote_ident(t.key))
   ) as sweep,
   jsonb_build_array(
     jsonb_build_object('relation', t.oid, 'columns', t.key::text || w.row_columns),
@@ -35,18 +47,11 @@ from tenant_root as t
 join walked_table as w using (oid)
 cross join tenant_directory as d
 join walked_table as p on p.oid = d.oid
-join comparison as m on m.left_type = d.pk_type and m.right_type = t.key_type
-left join lateral (
-  select k.conname from relation as k
-  where k.child = t.oid and k.parent = d.oid and k.child_columns = array[t.key_attnum] and k.conoid <> 0
-    and not k.is_validated
-  limit 1
-) as u on true
-where not exists (
-  select from relation as k
-  where k.child = t.oid and k.parent = d.oid and k.child_columns = array[t.key_attnum] and k.is_validated
-    and not exists (select from pg_trigger as g where g.tgconstraint = k.conoid and g.tgenabled = 'D')
-)
+cross join equality as e
+left join (
+  select k.child, k.attnum, min(k.conname) as conname from kept as k where not k.is_validated group by k.child, k.attnum
+) as u on u.child = t.oid and u.attnum = t.key_attnum
+where (t.oid, t.key_attnum) not in (select k.child, k.attnum from kept as k where k.is_proof)
 union all
 -- The declared table of the tenants is not there, or has no such column.
 select
