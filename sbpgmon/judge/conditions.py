@@ -164,10 +164,27 @@ def _scalar(context: Context, node: exp.Expr, place: Place) -> Entry:
     inner = place.under(context.graph.number())
     result = context.build(context, node, _within(inner, frame))
     result.frame = frame
-    for arm in result.arms:
-        for output in arm.outputs:
-            output.is_open = False
+    if not _is_one_row(context, frame):
+        for arm in result.arms:
+            for output in arm.outputs:
+                output.is_open = False
     return attach(context, result, inner, "", [])
+
+
+def _is_one_row(context: Context, frame: int) -> bool:
+    """Whether a subquery has one source, found by a whole unique key: then its row is that source's."""
+    sources = [source for source in context.graph.sources if frame in source.inside]
+    if len(sources) != 1 or sources[0].relation is None:
+        return False
+    source = sources[0]
+    equated = {
+        column[1]
+        for equal in context.graph.equals
+        if equal.is_strict and equal.guards <= source.guards and (equal.left[0] != equal.right[0])
+        for column in (equal.left, equal.right)
+        if column[0] == source.number
+    }
+    return any(columns and equated.issuperset(columns) for columns in sources[0].relation.unique)
 
 
 def _within(place: Place, frame: int) -> Place:

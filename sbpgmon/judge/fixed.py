@@ -32,6 +32,7 @@ _MADE = (
 )  # fmt: skip
 _CONSTANTS = (
     exp.Literal, exp.Null, exp.Boolean, exp.National, exp.ByteString, exp.UnicodeString, exp.HexString, exp.BitString,
+    exp.Placeholder,
 )  # fmt: skip
 _JSON = (exp.JSONExtract, exp.JSONExtractScalar, exp.JSONBExtract, exp.JSONBExtractScalar)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 _TOKEN = re.compile(
     r"""
@@ -136,6 +137,9 @@ def rewrite(tokens: Sequence[Token]) -> str:
             parts.append(f" {replacement} ")
         elif token.kind == "parameter":
             parts.append(f"'{token.text}'")
+        elif token.text == "%" and (length := _driver_parameter(tokens, index)):
+            parts.append("'$0'")
+            skipped = length
         elif token.kind == "number":
             parts.append(token.text.replace("_", ""))
         else:
@@ -146,6 +150,23 @@ def rewrite(tokens: Sequence[Token]) -> str:
 
 
 _CONSTANTS = frozenset(("parameter", "string", "number"))
+_BEFORE_VALUES = frozenset(
+    (
+        "and",
+        "between",
+        "else",
+        "ilike",
+        "interval",
+        "like",
+        "limit",
+        "offset",
+        "or",
+        "returning",
+        "select",
+        "then",
+        "when",
+    )
+)
 _SUBSCRIPTS = 100  # in a row: the parser's time grows with their square
 _REPLACED = frozenset(
     (
@@ -199,6 +220,17 @@ def _replacement(tokens: Sequence[Token], index: int) -> tuple[int, str]:
         case ["returning", "with", "(", *_]:
             return closing(tokens, index + 2) - index + 1, "returning"
     return 0, ""
+
+
+def _driver_parameter(tokens: Sequence[Token], index: int) -> int:
+    """How many tokens make up a parameter as Python's drivers write it, `%s` or `%(name)s`; 0 for none."""
+    before = tokens[index - 1] if index else None
+    if before is None or (before.word not in _BEFORE_VALUES and (before.kind != "other" or before.text in ")]")):
+        return 0
+    length = 5 if [token.text for token in tokens[index + 1 : index + 4 : 2]] == ["(", ")"] else 2
+    own = tokens[index : index + length]
+    is_tight = all(one.end == two.start for one, two in pairwise(own))
+    return length if len(own) == length and own[-1].word == "s" and is_tight else 0
 
 
 def _short_list(tokens: Sequence[Token], index: int) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,6 +66,8 @@ def _parse(text: str) -> list[exp.Expr | None]:
 
 
 _DIALECT = Postgres()
+# It warns of what matters to translations alone.
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 
 def _overlooked(context: Context, root: exp.Expr, tokens: Sequence[Token]) -> Relation | None:
