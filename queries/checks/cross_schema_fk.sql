@@ -18,7 +18,7 @@ select
   ) as detail,
   format('ALTER TABLE %s DROP CONSTRAINT %I;', w.object, k.conname) as remedy
 from pg_constraint as k
-join pg_class as b on b.oid = k.confrelid and b.relnamespace <> k.connamespace
+join pg_class as b on b.oid = k.confrelid and b.relkind in ('r', 'p') and b.relnamespace <> k.connamespace
 join tenant_schema as p on p.oid = b.relnamespace
 join pg_class as c on c.oid = k.conrelid
 join pg_namespace as n on n.oid = c.relnamespace

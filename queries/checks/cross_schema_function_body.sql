@@ -3,14 +3,14 @@
 -- With the rights of its definer it reads there for whoever may call it; with those of its caller it waits for a grant.
 -- Bodies in BEGIN ATOMIC are known by what they depend on. Of all others only the text can be read: names with a dot
 -- that the schema really has, a schema in a search_path, and one that a statement is put together with. What stands in
--- comments, and functions that neither a tenant nor the application may call, are left out.
+-- comments and messages, and functions that neither a tenant nor the application may call, are left out.
 --
 -- model: schema
 -- severity: P1
 -- heuristic: yes
 -- uses: tenant_schema, tenant_user
 with body as (
-  select p.oid, s.tenant, p.prosrc
+  select p.oid, l.lanname, s.tenant, p.prosrc
   from pg_proc as p
   join pg_language as l on l.oid = p.prolang and l.lanname not in ('c', 'internal')
   join pg_namespace as n on n.oid = p.pronamespace
@@ -19,8 +19,21 @@ with body as (
 ),
 -- Which bodies have such a name at all: by their words, which is far cheaper than patterns.
 suspect as (
-  select b.oid, b.tenant, regexp_replace(b.prosrc, '--[^\n]*|/\*(?:[^*]|\*+[^*/])*\*+/', ' ', 'g') as source
+  select b.oid, b.tenant,
+    case
+      -- Texts of a statement, or names of objects.
+      when b.lanname not in ('sql', 'plpgsql')
+        or w.source ~* '\m(execute|format|reg[a-z]+|[a-z]+val|set_config|dblink\w*|\w+_to_xml\w*|search_path)\M'
+        then regexp_replace(w.source, '\mraise\s+[a-z]*\s*''(?:[^'']|'''')*''', ' ', 'gi')
+      else regexp_replace(w.source, '''(?:[^'']|'''')*''', ' ', 'g')
+    end as source
   from body as b
+  cross join lateral (
+    -- Texts stay, comments go.
+    select regexp_replace(
+      b.prosrc, '(''(?:[^'']|'''')*'')|--[^\n]*|/\*(?:[^*]|\*+[^*/])*\*+/', '\1 ', 'g'
+    ) as source
+  ) as w
   where b.oid in (
     select w.oid
     from (

@@ -6,27 +6,33 @@
 -- model: schema
 -- severity: P1
 -- uses: tenant_schema
-with numbered as (
-  select d.adrelid, d.adnum, q.relnamespace as schema, format('%I.%I', n.nspname, q.relname) as sequence
+with counting as materialized (
+  -- Defaults that call nextval(regclass), 1574.
+  select d.oid, d.adrelid, d.adnum, d.adbin
   from pg_attrdef as d
+  where d.adbin::text like '%:funcid 1574 %'
+),
+numbered as (
+  select d.adrelid, d.adnum, q.relnamespace as schema, format('%I.%I', n.nspname, q.relname) as sequence
+  from counting as d
   join pg_depend as e
     on e.classid = 'pg_attrdef'::regclass and e.objid = d.oid and e.refclassid = 'pg_class'::regclass
+    and e.refobjsubid = 0
   join pg_class as q on q.oid = e.refobjid and q.relkind = 'S'
   join pg_namespace as n on n.oid = q.relnamespace
   union
-  -- nextval(regclass), 1574, of a text: no dependency.
+  -- Of a text: no dependency.
   select d.adrelid, d.adnum, s.oid, s.nspname || '.' || m.names[2]
-  from pg_attrdef as d
+  from counting as d
   cross join lateral regexp_match(
     pg_get_expr(d.adbin, d.adrelid), '''("(?:[^"]|"")+"|[^''".]+)\.("(?:[^"]|"")+"|[^''".]+)''::text'
   ) as m (names)
   join tenant_schema as s on m.names[1] in (s.nspname, quote_ident(s.nspname))
-  where d.adbin::text like '%:funcid 1574 %'
-    and not exists (
-      select from pg_depend as e
-      join pg_class as q on q.oid = e.refobjid and q.relkind = 'S'
-      where e.classid = 'pg_attrdef'::regclass and e.objid = d.oid and e.refclassid = 'pg_class'::regclass
-    )
+  where not exists (
+    select from pg_depend as e
+    where e.classid = 'pg_attrdef'::regclass and e.objid = d.oid and e.refclassid = 'pg_class'::regclass
+      and e.refobjsubid = 0
+  )
 )
 select
   w.object,
@@ -37,8 +43,7 @@ select
     'numbers taken here are missing there.',
     w.object, a.attname, k.sequence, o.tenant
   ) as detail,
-  format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT nextval(…);  -- a sequence of its own schema', w.object, a.attname)
-    as remedy
+  format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT nextval(…);  -- of its own schema', w.object, a.attname) as remedy
 from numbered as k
 join pg_class as c on c.oid = k.adrelid and c.relnamespace <> k.schema
 join tenant_schema as o on o.oid = k.schema

@@ -43,7 +43,7 @@ crossing as (
       where p.setting in ('security_invoker=true', 'security_invoker=on', 'security_invoker=1', 'security_invoker=yes')
     ) as is_invoker
   from way as w
-  join pg_class as v on v.oid = w.view and v.relkind in ('v', 'm')
+  join pg_class as v on v.oid = w.view and v.relkind in ('v', 'm') and v.relnamespace <> w.schema
   join pg_namespace as n on n.oid = v.relnamespace
   join pg_class as r on r.oid = w.reader
   left join tenant_schema as o on o.oid = v.relnamespace

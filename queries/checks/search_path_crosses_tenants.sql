@@ -1,18 +1,29 @@
 -- A search_path that names another tenant's schema: of a tenant's role, of a function, or of the whole database.
 --
--- A statement that names no schema then reads and writes the other tenant's tables.
+-- A statement that names no schema then reads and writes the other tenant's tables. A path of the database is one step
+-- less where every role has its own.
 --
 -- model: schema
 -- severity: P0
--- uses: tenancy, tenant_schema, tenant_user, search_path
+-- uses: tenancy, membership, tenant_schema, tenant_user, search_path
 with crossing as (
   select p.setrole, p.setdatabase, p.function, p.rolname, o.nspname, o.tenant
   from search_path as p
   join tenant_schema as o on o.nspname = p.nspname
 ),
 worker as (
-  select distinct u.app, u.app_name, u.tenants
+  select distinct u.app, u.tenants
   from tenant_user as u
+  union all
+  -- Logins of one tenant, by the role that they can become.
+  select m.role, array_agg(distinct s.tenant)
+  from tenancy as t
+  cross join tenant_schema as s
+  join membership as m on m.becomes = s.role_oid and m.role <> s.role_oid
+  join pg_roles as r on r.oid = m.role and r.rolname <> all (t.admin_roles) and not r.rolsuper
+  where m.role not in (select u.app from tenant_user as u)
+  group by m.role
+  having count(distinct s.tenant) = 1
 )
 select w.object, w.role, w.part, w.severity, w.detail, w.remedy
 from (
@@ -40,7 +51,19 @@ from (
     quote_ident(current_database()),
     '',
     case when c.setdatabase <> 0 then 'database' else 'all' end,
-    'P0',
+    case
+      when not exists (select from worker)
+        or exists (
+          select from worker as u
+          where not exists (select from search_path as p where p.setrole = u.app)
+            and exists (
+              select from crossing as d
+              where d.setrole = 0 and d.function = 0 and d.tenant <> all (u.tenants)
+            )
+        )
+        then 'P0'
+      else 'P1'
+    end,
     format(
       'The search_path of the database names %s, of tenant %s: statements without a schema work there, of all roles '
       'that have no search_path of their own.',
@@ -51,16 +74,7 @@ from (
       else 'ALTER ROLE ALL RESET search_path;'
     end
   from crossing as c
-  where c.setrole = 0
-    and c.function = 0
-    and (
-      not exists (select from worker)
-      or exists (
-        select from worker as u
-        where c.tenant <> all (u.tenants)
-          and not exists (select from search_path as p where p.setrole = u.app)
-      )
-    )
+  where c.setrole = 0 and c.function = 0
   group by c.setdatabase
   union all
   select

@@ -6,14 +6,17 @@
 --
 -- model: schema
 -- severity: P1
--- uses: tenancy, tenant_schema, tenant_relation, usual_relation, pool_schema, search_path
+-- uses: tenancy, tenant_schema, tenant_relation, usual_relation, search_path
 with shared as (
   select n.oid, n.nspname, c.relname, u.schemas,
-    n.is_shared or n.nspname = 'public' or n.nspname = any (t.pool_schemas) as is_on_most_paths
+    n.nspname = any (t.shared_schemas || t.pool_schemas || array['public'::text]) as is_on_most_paths
   from tenancy as t
-  cross join pool_schema as n
+  cross join pg_namespace as n
   join pg_class as c on c.relnamespace = n.oid and c.relkind in ('r', 'p', 'v', 'm', 'f')
   join usual_relation as u on u.relname = c.relname
+  where n.nspname !~ '^pg_'
+    and n.nspname not in ('information_schema', 'monitoring')
+    and n.oid not in (select s.oid from tenant_schema as s)
 ),
 lacking as (
   select s.oid, s.nspname, s.tenant, s.role, s.role_oid, h.oid as shared_schema, h.nspname as shared_name, h.relname,

@@ -22,24 +22,28 @@ own_role as (
   from tenant_schema as s
   where s.role_oid is not null
 ),
--- What each role owns or was granted in tenants' schemas, as the server keeps it by role.
-held as (
-  select h.refobjid as holder, h.deptype = 'o' as is_owner, h.classid, h.objid, h.objsubid,
-    coalesce(c.relnamespace, p.pronamespace, f.defaclnamespace, h.objid) as schema
+-- What each role owns or was granted, as the server keeps it by role.
+kept as materialized (
+  select h.refobjid, h.deptype, h.classid, h.objid, h.objsubid
   from pg_shdepend as h
-  left join pg_class as c on h.classid = 'pg_class'::regclass and c.oid = h.objid
-  left join pg_proc as p on h.classid = 'pg_proc'::regclass and p.oid = h.objid
-  left join pg_default_acl as f on h.classid = 'pg_default_acl'::regclass and f.oid = h.objid
   where h.dbid = (select d.oid from pg_database as d where d.datname = current_database())
     and h.refclassid = 'pg_authid'::regclass
     and h.deptype in ('o', 'a')
     and h.classid in ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_namespace'::regclass, 'pg_default_acl'::regclass)
     and h.refobjid in (select i.identity from identity as i)
-    -- A tenant's role in its own schema is most of them.
-    and not exists (
-      select from tenant_schema as s
-      where s.role_oid = h.refobjid and s.oid = coalesce(c.relnamespace, p.pronamespace, f.defaclnamespace, h.objid)
-    )
+),
+held as (
+  select h.refobjid as holder, h.deptype = 'o' as is_owner, h.classid, h.objid, h.objsubid,
+    coalesce(c.relnamespace, p.pronamespace, f.defaclnamespace, h.objid) as schema
+  from kept as h
+  left join pg_class as c on h.classid = 'pg_class'::regclass and c.oid = h.objid
+  left join pg_proc as p on h.classid = 'pg_proc'::regclass and p.oid = h.objid
+  left join pg_default_acl as f on h.classid = 'pg_default_acl'::regclass and f.oid = h.objid
+  -- A tenant's role in its own schema is most of them.
+  where not exists (
+    select from tenant_schema as s
+    where s.role_oid = h.refobjid and s.oid = coalesce(c.relnamespace, p.pronamespace, f.defaclnamespace, h.objid)
+  )
 ),
 foreign_held as (
   select h.*, s.nspname, s.nspacl, s.nspowner, s.tenant

@@ -59,6 +59,17 @@ PLANTS = [
     ),
     Plant(
         check="cross_schema_function_body",
+        name="a name behind a text that looks like a comment",
+        sql="""
+            CREATE FUNCTION t_acme.peek() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER
+              AS $$ SELECT '-- it''s ' || name FROM T_Beta.Employees $$;
+        """,
+        object="t_acme.peek()",
+        proof="SELECT t_acme.peek()",
+        as_role="{t_acme_app}",
+    ),
+    Plant(
+        check="cross_schema_function_body",
         name="a statement that is put together",
         sql="""
             CREATE FUNCTION t_acme.peek() RETURNS SETOF text LANGUAGE plpgsql SECURITY DEFINER
@@ -130,10 +141,30 @@ NEAR_MISSES = [
             -- once: SELECT * FROM t_beta.employees
             /* or * t_beta.payslips **/
             BEGIN
-              RAISE NOTICE 'as it is done in t_beta';
+              RAISE NOTICE 'as it is done in t_beta.employees';
+              PERFORM format('%s', 1);
               RETURN (SELECT sum(t_beta.id) FROM t_acme.t_beta JOIN t_acme.employees AS not_t_beta ON true);
             END $$;
         """,
+    ),
+    NearMiss(
+        check="cross_schema_function_body",
+        name="a text that is no statement",
+        sql="""
+            CREATE FUNCTION t_acme.fine() RETURNS text LANGUAGE sql SECURITY DEFINER
+              AS $$ SELECT 'copied from t_beta.employees -- ' || name FROM t_acme.employees $$;
+        """,
+    ),
+    NearMiss(
+        check="cross_schema_function_body",
+        name="a schema that is shared, and called like a tenant's",
+        sql="""
+            CREATE SCHEMA t_shared;
+            CREATE TABLE t_shared.rates (id bigint);
+            CREATE FUNCTION t_acme.fine() RETURNS bigint LANGUAGE sql SECURITY DEFINER
+              AS 'SELECT count(*) FROM t_shared.rates';
+        """,
+        tenancy={"shared": {"schemas": ["common", "t_shared"]}},
     ),
     NearMiss(
         check="cross_schema_function_body",

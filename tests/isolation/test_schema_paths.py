@@ -37,6 +37,28 @@ PLANTS = [
     ),
     Plant(
         check="search_path_crosses_tenants",
+        name="a database that does, where every tenant's role has its own path",
+        sql="ALTER DATABASE {database} SET search_path TO t_beta, public",
+        object="{database}",
+        severity="P1",
+    ),
+    Plant(
+        check="search_path_crosses_tenants",
+        name="a login of one tenant that begins in another's schema",
+        sql="GRANT {t_acme_app} TO {app}; ALTER ROLE {app} SET search_path = t_beta",
+        object="{app}",
+        severity="P0",
+    ),
+    Plant(
+        check="search_path_crosses_tenants",
+        name="a role for all tenants that begins in two schemas",
+        sql="ALTER ROLE {app} SET search_path = t_acme, t_beta",
+        object="{app}",
+        severity="P0",
+        tenancy={"roles": {"app": ["{app}"]}},
+    ),
+    Plant(
+        check="search_path_crosses_tenants",
         name="a definer function that works in another tenant's schema",
         sql="""
             CREATE FUNCTION t_acme.names() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER SET search_path = t_beta

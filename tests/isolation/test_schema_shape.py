@@ -51,6 +51,12 @@ PLANTS = [
     ),
     Plant(
         check="tenant_schema_column_drift",
+        name="a column that may be empty",
+        sql="ALTER TABLE t_gamma.employees ALTER COLUMN name DROP NOT NULL",
+        object="t_gamma.employees",
+    ),
+    Plant(
+        check="tenant_schema_column_drift",
         name="a table that is missing",
         sql="DROP TABLE t_gamma.payslips CASCADE",
         object="t_gamma.payslips",
