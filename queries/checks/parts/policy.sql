@@ -21,6 +21,12 @@ select
   t.object,
   t.nspname,
   t.relname,
-  t.key
+  t.key,
+  t.key_type,
+  t.relnamespace,
+  t.relowner,
+  t.relrowsecurity,
+  t.relforcerowsecurity,
+  t.is_tenants_table
 from pg_policy as p
 join tenant_table as t on t.oid = p.polrelid

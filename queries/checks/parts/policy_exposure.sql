@@ -6,8 +6,8 @@
 -- left out where a restrictive one holds, a weak restrictive one where the permissive ones hold. `is_beside`: another
 -- permissive policy for the same asks for the key. `bound` is the condition that a remedy can put in its place.
 --
--- uses: tenancy, tenant_table, policy, policy_judgement, app_identity, membership
-with judged as materialized (
+-- uses: tenancy, policy_judgement, app_identity, membership
+with judged as (
   select
     j.*,
     case
@@ -18,36 +18,27 @@ with judged as materialized (
       else 'keyless'
     end as weakness
   from policy_judgement as j
+  where not j.is_tenants_table
 ),
 -- All policies of a table with a weak one, by what is done and whether the row is there already: r, w and d, or comes:
 -- a and n (the new row of an update).
-used as materialized (
-  select
-    p.oid,
-    p.polrelid,
-    p.polname,
-    p.polroles,
-    p.is_for_public,
-    p.is_permissive,
-    o.act,
-    j.clause,
-    j.expression,
-    j.weakness
-  from policy as p
+used as (
+  select u.*, o.act
+  from (
+    select j.*, bool_or(j.weakness <> 'sound') over (partition by j.polrelid) as is_suspect
+    from judged as j
+  ) as u
   join (
     values ('r', 'r', 'USING'), ('w', 'w', 'USING'), ('d', 'd', 'USING'), ('a', 'a', 'CHECK'), ('w', 'n', 'CHECK')
-  ) as o (command, act, clause) on p.command in ('*', o.command::"char")
-  join judged as j
-    on j.oid = p.oid and j.clause = case when p.check_expression is null then 'USING' else o.clause end
-  where p.polrelid in (select w.polrelid from judged as w where w.weakness <> 'sound')
+  ) as o (command, act, clause)
+    on u.command in ('*', o.command::"char")
+    and u.clause = case when u.has_check then o.clause else 'USING' end
+  where u.is_suspect
 ),
 -- Who they apply to, where the role has the privilege and is bound by policies at all.
 applied as (
   select
     u.*,
-    t.object,
-    t.key,
-    t.key_type,
     i.app,
     i.app_name,
     bool_or(u.is_permissive and u.weakness in ('sound', 'open', 'or')) over one as has_keyed,
@@ -57,11 +48,10 @@ applied as (
     bool_or(not u.is_permissive and u.weakness in ('sound', 'open')) over one as is_held,
     bool_or(not u.is_permissive and u.weakness in ('sound', 'open', 'or')) over one as is_held_by_key
   from used as u
-  join tenant_table as t on t.oid = u.polrelid and not t.is_tenants_table
   join app_identity as i
     on i.is_settable and not i.is_exempt
-    and has_schema_privilege(i.identity, t.relnamespace, 'USAGE')
-    and (t.relforcerowsecurity or not pg_has_role(i.identity, t.relowner, 'USAGE'))
+    and has_schema_privilege(i.identity, u.relnamespace, 'USAGE')
+    and (u.relforcerowsecurity or not pg_has_role(i.identity, u.relowner, 'USAGE'))
   where (
       u.is_for_public
       or exists (
@@ -69,9 +59,9 @@ applied as (
       )
     )
     and case
-      when u.act = 'd' then has_table_privilege(i.identity, t.oid, 'DELETE')
+      when u.act = 'd' then has_table_privilege(i.identity, u.polrelid, 'DELETE')
       else has_any_column_privilege(
-        i.identity, t.oid, case u.act when 'r' then 'SELECT' when 'a' then 'INSERT' else 'UPDATE' end
+        i.identity, u.polrelid, case u.act when 'r' then 'SELECT' when 'a' then 'INSERT' else 'UPDATE' end
       )
     end
   window one as (partition by u.polrelid, i.app, i.identity, u.act)

@@ -375,10 +375,7 @@ verdict as (
   group by w.folded_text, w.has_context
 )
 select
-  c.oid,
-  c.polrelid,
-  c.clause,
-  c.expression,
+  c.*,
   f.has_key,
   f.has_alternative,
   f.has_context,
