@@ -18,6 +18,7 @@ from sbpgmon.tenancy import Data
 
 MIN_BLOCKS = 16  # of a window that is halved
 _END = 2**32 - 1  # no table has as many pages
+# OFFSET 0: each by its OID; otherwise all of pg_class would be read.
 _LEAVES = """
 select /* sbpgmon:sweep */
   c.oid::bigint,
@@ -25,7 +26,7 @@ select /* sbpgmon:sweep */
   coalesce(pg_relation_filenode(c.oid), 0)::bigint,
   coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::bigint
 from (select {oid}::oid as oid union select p.relid from pg_partition_tree({oid}) as p) as w
-join pg_class as c using (oid)
+cross join lateral (select k.oid, k.relkind from pg_class as k where k.oid = w.oid offset 0) as c
 """
 
 
