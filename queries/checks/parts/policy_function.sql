@@ -17,7 +17,7 @@ select
     when f.prorettype <> 'bool'::regtype
       and b.body ~ (
         'coalesce\((nullif\()?current_setting\([^()]*\)(, ''''\))?(::\w+)?\)?(::\w+)?, ?'
-        '''(?!-1'')[^'']*[1-9a-z]'
+        '''(?!(-1|_*(none|null|nobody|unset|invalid|missing)_*)'')[^'']*[1-9a-z]'
       )
       then 'D'
     else ''

@@ -6,10 +6,11 @@
 --
 -- The expression, as the server gives it back, is worked out from the innermost parentheses outwards. Each value is a
 -- token, namely K the key, H made of the key, C the context, R and I a setting (one that must, one that may be there),
--- O and V other columns (O inside a sub-select), N null, E '', Z a literal that is nobody's (0, -1, a UUID of zeros), L
--- any other, T true, F false, U undecided, X an error, and sub-selects, S of who asks and of the row, A of who asks, Q
--- of who asks or of everybody while that is unset. What compares the key with the context is false for another's row.
--- What is not understood, but has the key in it, is trusted. Each different expression is worked out once.
+-- O and V other columns (O inside a sub-select), N null, E '', Z a literal that is nobody's (0, -1, none, a UUID of
+-- zeros), L any other, T true, F false, U undecided, X an error, and sub-selects, S of who asks and of the row, A of
+-- who asks, Q of who asks or of everybody while that is unset. What compares the key with the context is false for
+-- another's row. What is not understood, but has the key in it, is trusted. Each different expression is worked out
+-- once.
 --
 -- uses: policy_clause, policy_function, app_identity
 with recursive names as (
@@ -81,7 +82,7 @@ plain as (
           regexp_replace(s2.s, '\(E?''([^'']|'''')*''(::[\w" ]+)? = E?''([^'']|'''')*''(::[\w" ]+)?\)', '0F', 'g'),
           '(?<!'')''''(?!'')', '0E', 'g'
         ),
-        '''([0-]+|-1)''', '0Z', 'g'
+        '''([0-]+|-1|\{\}|_*(none|null|nobody|unset|invalid|missing)_*)''', '0Z', 'g'
       ),
       'E?''([^'']|'''')*''', '0L', 'g'
     ) else s2.s end as s
@@ -340,6 +341,7 @@ worked as (
         else 'U'
       end
       when g.letters ~ 'X' then 'X'
+      when g.name = 'row' and g.letters ~ '^Z*$' then 'Z'
       when g.name = 'open' then case when w.env = 'd' then 'F' else 'T' end
       when g.name = 'guard' and g.letters ~ '[KHVOU]' then 'H'
       when g.letters ~ '[KH]' then 'H'
