@@ -89,7 +89,8 @@ def _read(user: str | None) -> list[Statement]:
 
 def _judge(statements: Sequence[Statement], facts: TenantFacts, *, ignore_rls: bool) -> list[Judgement]:
     judgements = []
-    with Progress(console=console(stderr=True), transient=True) as progress:
+    shown = console(stderr=True)
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as progress:
         task = progress.add_task("judging", total=len(statements))
         for number, each in enumerate(statements, start=1):
             judgements.append(judge_text(each.sql, facts, user=each.user, ignore_rls=ignore_rls))
