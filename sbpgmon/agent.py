@@ -71,7 +71,7 @@ class Agent:
             LOGGER.warning("[checks.%s]: there is no check of this name", name)
         self._settings, self._catalog, self._gate = settings, catalog, gate
         self._intervals = Intervals(settings, catalog, gate)
-        self._keeper = Keeper(settings, gate.holder, self._repeats)
+        self._keeper = Keeper(settings, catalog.metrics, gate.holder, self._repeats)
         self._targets = {target.name: target for target in settings.targets}
 
     def collect(self, progress: Callable[[str], None] = lambda _: None) -> Outcome:
@@ -257,6 +257,7 @@ class Agent:
             outcome.spooled += len(job.poll.readings)
         else:
             self._repeats.ok("", "store")
+            self._keeper.note(job.poll)
             outcome.snapshots += result.snapshots
             outcome.rows += result.rows_read
             outcome.facts += result.facts

@@ -73,6 +73,7 @@ class Intervals:
             probe_turn=turn if is_probe_due else None,
             probe_seconds=PROBE_SECONDS,
             connect_timeout_seconds=self._settings.agent.connect_timeout,
+            has_texts=self._settings.texts != "off",
         )
 
     def _weigh(self, target: str, intervals: Mapping[str, float]) -> None:

@@ -11,7 +11,7 @@ import click
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from sbpgmon.catalog.catalog import Catalog
-from sbpgmon.checks import BUILT_IN, PROBE_CHECKS
+from sbpgmon.checks import BUILT_IN, PROBE_CHECKS, STATEMENT_CHECKS
 from sbpgmon.cli.main import Context
 from sbpgmon.cli.output import console, print_table, to_json
 from sbpgmon.cli.tenants_detect import detect
@@ -92,6 +92,8 @@ def _look(settings: Settings, catalog: Catalog, names: Sequence[str], checks: Se
                     {name: check for name, check in configured.items() if not checks or name in checks},
                     probe_turn=int(time.time()) if not checks or set(checks) & set(PROBE_CHECKS) else None,
                     connect_timeout_seconds=settings.agent.connect_timeout,
+                    has_texts=settings.texts != "off",
+                    judges_statements=not checks or bool(set(checks) & set(STATEMENT_CHECKS)),
                 )
                 reading = look(session, server, catalog, work, tell)
                 readings.append(reading if reading.runs else without_tenancy(reading))

@@ -14,8 +14,12 @@ from sbpgmon.collect.checks import allow, expired, run_check
 from sbpgmon.collect.data import run_data_check
 from sbpgmon.collect.fingerprint import read_fingerprint
 from sbpgmon.collect.impersonation import try_tenants
+from sbpgmon.collect.queries import FIGURES, Figures, is_for_statements, look_at_statements, read_ground
 from sbpgmon.collect.tenancy import Known, know
+from sbpgmon.errors import SbpgmonError
 from sbpgmon.findings import CheckRun, IsolationReading
+from sbpgmon.judge.ground import with_digests
+from sbpgmon.judge.offences import unknown
 from sbpgmon.model import Server
 from sbpgmon.sources.session import Session
 from sbpgmon.tenancy import Tenancy
@@ -39,6 +43,8 @@ class Task:
     probe_turn: int | None = None  # which round the probe makes; None: it is not due
     probe_seconds: float = 600.0  # that a round may take
     connect_timeout_seconds: float = 5.0  # of the probe's login
+    has_texts: bool = True  # the texts of statements are read
+    judges_statements: bool = False  # now, as many as there are; else the store judges what comes to it
 
 
 def is_for(check: Check, known: Known, tenancy: Tenancy) -> bool:
@@ -70,7 +76,7 @@ def look(
     today = datetime.now(UTC).date()
     reading = IsolationReading(session.target.name, datetime.now(UTC), slots=dict(task.slots))
     if not known.models:
-        return reading
+        return replace(reading, ground={})
     runs: list[CheckRun] = []
     left_out = set()
     off = [c for c in task.checks.values() if known.has(c.models) and not is_for(c, known, task.tenancy)]
@@ -119,8 +125,29 @@ def look(
         )
         reading.figures.update(figures)
         runs += [replace(r, findings=tuple(allow(f, task.tenancy.allow, today) for f in r.findings)) for r in tried]
+    is_wanted = task.judges_statements or bool(task.slots)
+    if is_wanted and is_for_statements(known) and not (session.is_late or session.is_broken):
+        ground, judged, figures = _statements(session, server, catalog, known, task, progress)
+        reading = replace(reading, ground=ground)
+        reading.figures.update(figures)
+        runs += judged
     runs.append(expired(task.tenancy.allow, today))
     there = [name for name, check in catalog.checks.items() if is_for(check, known, task.tenancy)]
     probed = PROBE_CHECKS if task.tenancy.probe.dsn is not None else ()
     slots = {name: slot for name, slot in task.slots.items() if name not in left_out}
     return replace(reading, runs=tuple(runs), slots=slots, known_checks=(*sorted(there), *probed, *_SAID_OTHERWISE))
+
+
+def _statements(
+    session: Session, server: Server, catalog: Catalog, known: Known, task: Task, progress: Callable[[str], None]
+) -> tuple[dict[str, Any] | None, tuple[CheckRun, ...], Figures]:
+    """What statements are judged by, None where it cannot be read; where they are judged now, what that gives."""
+    progress("statements")
+    try:
+        ground = read_ground(session, server, catalog, known, task.tenancy, has_texts=task.has_texts)
+    except SbpgmonError as error:
+        run = unknown(error.what.rstrip("."), error.way_out, is_confirmed=known.confirmed)
+        return None, (run,), dict.fromkeys(FIGURES) if task.judges_statements else {}
+    if not task.judges_statements:
+        return with_digests(ground), (), {}
+    return None, *look_at_statements(session, server, ground, progress)

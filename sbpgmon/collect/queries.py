@@ -15,14 +15,12 @@ from sbpgmon.errors import SbpgmonError
 from sbpgmon.findings import CheckRun
 from sbpgmon.judge.facts import TenantFacts
 from sbpgmon.judge.ground import Ground, Judged, Role, RoleKind, Standing, in_force
-from sbpgmon.judge.offences import QUERY_CHECKS, Offence, runs_of, unknown
+from sbpgmon.judge.offences import Offence, runs_of, unknown
 from sbpgmon.model import Requirement, Server
 from sbpgmon.sources.session import Session
 from sbpgmon.tenancy import Tenancy
 
-__all__ = ["QUERY_CHECKS", "Figures", "is_for_statements", "look_at_statements", "read_ground"]
-
-Figures = dict[str, int | None]
+Figures = dict[str, float | None]
 _TIMEOUT_SECONDS = 10.0
 _TEXTS_TIMEOUT_SECONDS = 30.0
 _PORTION = 5000  # statements whose texts are read at a time
@@ -35,6 +33,7 @@ _COUNTED = {
     "idor_prone_queries": (Standing.IDOR_PRONE,),
     "statements_unparsed": (Standing.UNPARSED,),
 }
+FIGURES = (*_COUNTED, "statements_judged")
 
 
 def is_for_statements(known: Known) -> bool:
@@ -95,8 +94,8 @@ def _problem(server: Server, track: str | None, *, has_texts: bool) -> tuple[str
 
 def look_at_statements(
     session: Session,
-    ground: Ground,
     server: Server,
+    ground: Ground,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[tuple[CheckRun, ...], Figures]:
     """Judges all statements of the target's database that pg_stat_statements has now.
@@ -104,7 +103,7 @@ def look_at_statements(
     The figures are calls since its statistics began. What cannot be seen is unknown: nothing is raised.
     """
     began = time.monotonic()
-    figures: Figures = dict.fromkeys((*_COUNTED, "statements_judged"))
+    figures: Figures = dict.fromkeys(FIGURES)
     if ground.problem:
         return runs_of((), ground), figures
     try:

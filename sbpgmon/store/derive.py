@@ -150,7 +150,7 @@ def _moved(metric: Metric, tier: str) -> str:
         f"nullif(bit_or(quality & {PARTIAL | GAP}) "
         f"| max(CASE WHEN quality & {UNKNOWN} <> 0 THEN {PARTIAL} ELSE 0 END), 0)::smallint AS quality, {sums}\n"
         f"FROM (SELECT ts, series_id, target_id, coalesce(quality, 0)::integer AS quality, {plus} FROM made\n"
-        f"UNION ALL SELECT ts, series_id, target_id, 0, {minus} FROM gone) AS both\n"
+        f"UNION ALL SELECT ts, series_id, target_id, 0, {minus} FROM gone) AS moves\n"
         f"WHERE ts < %(mark_{tier})s GROUP BY 1, 2, 3) AS summed WHERE num_nonnulls({counters}) > 0\n"
         "ORDER BY ts, series_id)"
     )

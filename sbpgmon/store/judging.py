@@ -37,10 +37,11 @@ QUERIES = "tenant_queries"
 class Passed:
     """What one pass did. `is_done` is False where there is more to do at once."""
 
+    targets: int = 0  # where tenancy is in force
     texts: int = 0
     changes: int = 0
     snapshots: int = 0  # that were made anew
-    findings: list[str] = field(default_factory=list)
+    findings: list[tuple[str, str]] = field(default_factory=list)  # target, what opened or closed
     is_done: bool = True
 
 
@@ -87,10 +88,13 @@ class Judging:
             lease.refuse_stopped(conn)
             rows = conn.execute(
                 f"SELECT t.name, t.target_id FROM {SCHEMA}.target AS t WHERE t.name = ANY(%s) "
-                f"AND EXISTS (SELECT FROM {SCHEMA}.tenancy_look AS l WHERE l.target_id = t.target_id)".encode(),
-                (list(targets),),
+                f"AND EXISTS (SELECT FROM {SCHEMA}.tenancy_look AS l WHERE l.target_id = t.target_id) "
+                f"AND NOT EXISTS (SELECT FROM {SCHEMA}.lease AS o WHERE o.target_id = t.target_id "
+                "AND o.holder <> %s AND o.expires_at > clock_timestamp())".encode(),
+                (list(targets), self._holder),
             )
             ids: dict[str, int] = dict(rows.fetchall())
+        done.targets = len(ids)
         for name, target_id in ids.items():
             if self._is_stopping():
                 break
@@ -107,7 +111,7 @@ class Judging:
             changes = self._apply(work, done)
         with self._store.transaction() as conn:
             if changes or _has_news(conn, target_id):
-                done.findings += self._write_findings(conn, target, work)
+                done.findings += [(target, line) for line in self._write_findings(conn, target, work)]
 
     def _apply(self, work: _Work, done: Passed) -> int:
         """Brings the statements to where they stand by the looks that there are; returns how many moved."""
