@@ -4,7 +4,7 @@ PY   := $(VENV)/bin/python
 BIN  := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint docs bench bench-peers fill bench-year test-matrix chaos clean
+.PHONY: help demo test lint docs bench bench-checks bench-peers fill bench-year test-matrix chaos clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ docs: $(STAMP) ## write docs/cli.md, docs/metrics.md and docs/checks.md anew
 
 bench: $(STAMP) ## the benchmarks: prints a table, writes benchmarks/results.json
 	@$(PY) -m benchmarks $(ARGS)
+
+bench-checks: $(STAMP) ## the time of every check of isolation, on 300 schemas of a tenant each and 1,000 shared tables
+	@$(PY) -m benchmarks.checks $(ARGS)
 
 bench-peers: $(STAMP) ## PoWA and the postgres exporter on the same server, in one run: writes benchmarks/peers.json
 	@$(PY) -m benchmarks.peers $(ARGS)

@@ -30,6 +30,10 @@ POOL = Tenancy.model_validate(
         "roles": {"app": ["app_web", "app_jobs", "app_report"], "admin": ["tenancy_owner"]},
     }
 )
+# The two databases themselves, as if each were a tenant's.
+DATABASES = Tenancy.model_validate(
+    {"confirmed": True, "model": ["database"], "databases": {"pattern": "^(?P<tenant>pool|schemas)$"}}
+)
 _COLUMNS = (
     "code text NOT NULL, state text NOT NULL DEFAULT 'new', amount numeric(18,2), note varchar(200), "
     "created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz, payload jsonb"
