@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from sbpgmon.collect.checks import run_checks
+from sbpgmon.collect.isolation import chosen_checks
 from sbpgmon.collect.tenancy import Detection, Known, detect_tenancy, know
 from sbpgmon.config import Target
+from sbpgmon.findings import Finding
 from sbpgmon.present.detect import is_found, toml
 from sbpgmon.sources.probe import probe
 from sbpgmon.sources.session import Session
 from sbpgmon.tenancy import Tenancy
 from tests.conftest import Database
-from tests.isolation.world import World
+from tests.isolation.world import CATALOG, World
 
 
 def _found(target: Target) -> Detection:
@@ -213,3 +217,30 @@ def test_auto_with_a_declared_pattern(schemas: World) -> None:
     known = _known(schemas, schemas={"pattern": "^t_(?P<tenant>acme|beta)$"})
     assert known.models == ("schema",)
     assert [member.tenant for member in known.tenant_schemas] == ["acme", "beta"]
+
+
+def _auto(world: World) -> list[Finding]:
+    """What all checks say where nothing is declared; but for those of the server's version, which is what it is."""
+    with Session(world.target, 5.0) as session:
+        server = probe(session)
+        known = know(session, server, Tenancy())
+        checks = [check for check in chosen_checks(CATALOG, known) if check.name != "server_rls_cve"]
+        assert checks
+        return [f for run in run_checks(session, server, CATALOG, checks, known) for f in run.findings]
+
+
+@pytest.mark.parametrize("kind", ["pool", "schemas"])
+def test_clean_databases_are_clean_where_nothing_is_declared(make_world: Callable[[str], World], kind: str) -> None:
+    assert not _auto(make_world(kind))
+
+
+@pytest.mark.parametrize(
+    ("sql", "check"),
+    [
+        ("ALTER TABLE app.bets DISABLE ROW LEVEL SECURITY", "rls_disabled"),
+        ("ALTER ROLE {app} BYPASSRLS", "rls_app_role_bypass"),
+    ],
+)
+def test_holes_are_found_where_nothing_is_declared(pool: World, sql: str, check: str) -> None:
+    pool.run(sql)
+    assert {(f.check, f.severity, f.role) for f in _auto(pool)} >= {(check, "P2", pool.names["app"])}
