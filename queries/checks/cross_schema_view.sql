@@ -37,7 +37,9 @@ crossing as (
     o.tenant as own,
     w.tenant,
     w.base,
-    case when r.relkind = 'v' then r.relowner end as reads_as,
+    -- A materialized view holds what it read.
+    r.relkind = 'm' or has_table_privilege(r.relowner, w.base, 'SELECT')
+      or has_any_column_privilege(r.relowner, w.base, 'SELECT') as is_full,
     exists (
       select from unnest(r.reloptions) as p (setting)
       where p.setting in ('security_invoker=true', 'security_invoker=on', 'security_invoker=1', 'security_invoker=yes')
@@ -49,18 +51,22 @@ crossing as (
   left join tenant_schema as o on o.oid = v.relnamespace
   where o.tenant is distinct from w.tenant and n.nspname <> 'monitoring'
 ),
-seen as (
-  select c.oid, c.tenant, u.app_name
-  from crossing as c
-  join tenant_user as u on not u.is_superuser and c.tenant <> all (u.tenants)
+reader as materialized (
+  select c.oid, u.app_name, u.identity, u.tenants
+  from (select distinct v.oid, v.relnamespace from crossing as v) as c
+  join tenant_user as u on not u.is_superuser
   where has_schema_privilege(u.identity, c.relnamespace, 'USAGE')
     and (has_table_privilege(u.identity, c.oid, 'SELECT') or has_any_column_privilege(u.identity, c.oid, 'SELECT'))
-    and case
-      when c.is_invoker then
-        has_table_privilege(u.identity, c.base, 'SELECT') or has_any_column_privilege(u.identity, c.base, 'SELECT')
-      else c.reads_as is null
-        or has_table_privilege(c.reads_as, c.base, 'SELECT') or has_any_column_privilege(c.reads_as, c.base, 'SELECT')
-    end
+),
+seen as (
+  select c.oid, c.tenant, r.app_name
+  from crossing as c
+  join reader as r on r.oid = c.oid and c.tenant <> all (r.tenants)
+  where case
+    when c.is_invoker then
+      has_table_privilege(r.identity, c.base, 'SELECT') or has_any_column_privilege(r.identity, c.base, 'SELECT')
+    else c.is_full
+  end
   union
   -- Nothing is known of roles: whoever may read it, it is there.
   select c.oid, c.tenant, null

@@ -46,7 +46,7 @@ held as (
   )
 ),
 foreign_held as (
-  select h.*, s.nspname, s.nspacl, s.nspowner, s.tenant
+  select h.*, s.nspname, s.nspacl, s.tenant
   from held as h
   join tenant_schema as s on s.oid = h.schema
   where not exists (select from own_role as r where r.role_oid = h.holder and r.tenant = s.tenant)
@@ -58,11 +58,15 @@ reach as (
     bool_or(h.is_inside) as is_inside
   from (
     select distinct f.schema, f.holder, i.app_name,
-      exists (
+      f.is_open or exists (
         select from identity as j
-        where j.app = i.app and (j.identity = f.nspowner or has_schema_privilege(j.identity, f.schema, 'USAGE'))
+        where j.app = i.app and has_schema_privilege(j.identity, f.schema, 'USAGE')
       ) as is_inside
-    from (select distinct g.schema, g.holder, g.nspowner, g.tenant from foreign_held as g) as f
+    from (
+      select g.schema, g.holder, g.tenant, has_schema_privilege(g.holder, g.schema, 'USAGE') as is_open
+      from foreign_held as g
+      group by g.schema, g.holder, g.tenant
+    ) as f
     join identity as i on i.identity = f.holder and f.tenant <> all (i.tenants)
   ) as h
   group by h.schema, h.holder
@@ -97,9 +101,9 @@ from (
     quote_ident(i.identity_name), i.app_name::text, 'owner',
     format('%s can become %s, which owns schemas or tables of other tenants.', i.app_name, i.identity_name),
     format('REVOKE %I FROM %I;', i.identity_name, i.app_name)
-  from foreign_held as h
+  from (select distinct f.holder, f.tenant from foreign_held as f where f.is_owner) as h
   join identity as i on i.identity = h.holder and i.identity <> i.app and h.tenant <> all (i.tenants)
-  where h.is_owner and h.holder not in (select r.role_oid from own_role as r)
+  where h.holder not in (select r.role_oid from own_role as r)
   union all
   select
     case
