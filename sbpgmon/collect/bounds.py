@@ -12,6 +12,7 @@ from sbpgmon.judge.statement import Verdict, judge
 _COMMANDS = "rwd"  # of pg_policy: what rows can be read, changed or deleted
 _WHO = re.compile(r"\b(?:CURRENT_USER|SESSION_USER|CURRENT_ROLE)\b")
 _CALL = re.compile(r'((?:"[^"]*"|\w+)\.(?:"[^"]*"|\w+))\(\)')
+_SETTING = re.compile(r"\bcurrent_setting\('[^']*\.[^']*'::text(?:, (?:true|false))?\)")
 _VALUE = "'one'"
 _BOUND = (Verdict.SCOPED, Verdict.DERIVED)
 _Row = Mapping[str, Any]
@@ -103,7 +104,8 @@ class Bounds:
         return "true" if text is None and not policy.get("roles") else text or policy["using"]
 
     def _with_values(self, text: str) -> str | None:
-        """The text with values in place of who asks, and of functions that give one value; None: neither these nor a
-        setting are in it."""
-        found = _CALL.sub(lambda call: _VALUE if call[1] in self.functions else call[0], _WHO.sub(_VALUE, text))
-        return found if found != text or "current_setting(" in text else None
+        """The text with a value in place of who asks, of settings that are no server's own, and of functions that give
+        one; None: none of these is in it."""
+        found = _CALL.sub(lambda call: _VALUE if call[1] in self.functions else call[0], text)
+        found = _SETTING.sub(_VALUE, _WHO.sub(_VALUE, found))
+        return found if found != text else None

@@ -143,6 +143,42 @@ def test_schemas(schemas: World) -> None:
             "app owner report",
         ),
         (
+            "ALTER POLICY tenant_isolation ON app.bets USING (tenant_id = current_setting('myapp.other')::uuid)",
+            "app owner report",
+        ),
+        (
+            "ALTER POLICY tenant_isolation ON app.bets USING (tenant_id::text = current_setting('work_mem'))",
+            "owner report",
+        ),
+        (
+            "CREATE FUNCTION app.claims() RETURNS jsonb LANGUAGE sql STABLE "
+            "AS $$ SELECT current_setting('request.jwt.claims', true)::jsonb $$;"
+            "ALTER POLICY tenant_isolation ON app.bets USING (tenant_id = (app.claims() ->> 'tenant')::uuid)",
+            "app owner report",
+        ),
+        (
+            "ALTER POLICY tenant_isolation ON app.bets USING (current_setting('app.tenant_id', true) = '' "
+            "OR tenant_id = app.current_tenant())",
+            "owner report",
+        ),
+        (
+            "ALTER POLICY tenant_isolation ON app.bets USING (CASE WHEN current_setting('app.tenant_id', true) IS NULL "
+            "THEN true ELSE tenant_id = app.current_tenant() END)",
+            "owner report",
+        ),
+        (
+            "ALTER POLICY tenant_isolation ON app.bets USING (tenant_id::text LIKE current_setting('app.tenant_id'))",
+            "owner report",
+        ),
+        (
+            "ALTER POLICY tenant_isolation ON app.bets USING (tenant_id <> app.current_tenant())",
+            "owner report",
+        ),
+        (
+            "ALTER POLICY tenant_isolation ON app.bets USING (current_setting('app.is_admin', true) = 'on')",
+            "owner report",
+        ),
+        (
             "ALTER POLICY tenant_isolation ON app.bets USING (tenant_id = ANY "
             "(string_to_array(current_setting('app.tenant_id', true), ',')::uuid[]))",
             "app owner report",
