@@ -213,8 +213,10 @@ class Closure:
         if one.key is not None and two.key is not None and self._are_equal(source, (one.key,), other, (two.key,)):
             return True
         for key in one.foreign_keys:
+            # A new row belongs to the key that is written, whatever else it refers to.
+            counts = not source.is_insert or one.key is None or one.key in key.columns
             is_there = (key.schema, key.table) == (two.schema, two.name)
-            if is_there and self._are_equal(source, key.columns, other, key.referenced):
+            if counts and is_there and self._are_equal(source, key.columns, other, key.referenced):
                 return True
         if source.is_insert or other.is_insert:
             return False

@@ -58,7 +58,7 @@ def is_fixed(node: exp.Expr | None, setting: str | None) -> bool:
             return is_setting(node, setting)
         return str(node.this).lower() in _PLAIN and _are_fixed(node, setting)
     if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Anonymous):
-        is_catalog = isinstance(node.this, exp.Identifier) and node.this.name == "pg_catalog"
+        is_catalog = isinstance(node.this, exp.Identifier) and node.this.name.lower() == "pg_catalog"
         return is_catalog and is_fixed(node.expression, setting)
     return isinstance(node, _MADE) and _are_fixed(node, setting)
 
