@@ -15,6 +15,7 @@ from sbpgmon.errors import SbpgmonError
 from sbpgmon.findings import CheckRun
 from sbpgmon.judge.facts import TenantFacts
 from sbpgmon.judge.ground import Ground, Judged, Role, RoleKind, Standing, in_force
+from sbpgmon.judge.names import quoted
 from sbpgmon.judge.offences import Offence, runs_of, unknown
 from sbpgmon.model import Requirement, Server
 from sbpgmon.sources.session import Session
@@ -109,7 +110,10 @@ def look_at_statements(
     try:
         rows, since = _read(session, ground, server)
     except SbpgmonError as error:
-        return (unknown(error.what.rstrip("."), error.way_out, is_confirmed=ground.is_confirmed),), figures
+        remedy = error.way_out
+        if "42501" in error.what:
+            remedy = f"GRANT USAGE ON SCHEMA {quoted(server.extensions[_EXTENSION][0])} TO {quoted(server.role)};"
+        return (unknown(error.what.rstrip("."), remedy, is_confirmed=ground.is_confirmed),), figures
     counted = dict.fromkeys(Standing, 0)
     offences = []
     judgements: dict[tuple[str, str], Judged] = {}
@@ -134,22 +138,11 @@ def look_at_statements(
 
 def _judge(text: str, userid: int, ground: Ground, known: dict[tuple[str, str], Judged]) -> Judged:
     # The parser takes time and memory to load: only where there is something to judge.
-    from sbpgmon.judge.statement import judge
+    from sbpgmon.judge.normalized import judge_text
 
     key = text, ground.path(userid)
     if key not in known:
-        user = ground.roles[userid].name if userid in ground.roles else None
-        found = judge(text, ground.facts, user=user, ignore_rls=True)
-        known[key] = Judged(
-            found.verdict.value,
-            found.table,
-            found.reason,
-            found.tables,
-            found.tenants,
-            found.sets_session_context,
-            found.tags,
-            found.is_beyond_rls,
-        )
+        known[key] = judge_text(text, ground, ground.roles[userid].name if userid in ground.roles else None)
     return known[key]
 
 

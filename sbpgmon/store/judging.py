@@ -149,7 +149,7 @@ class Judging:
         if not wanted:
             return {}
         # The parser takes time and memory to load: only where there is something to judge.
-        from sbpgmon.judge.statement import judge
+        from sbpgmon.judge.normalized import judge_text
 
         users = {ground.path(userid): role.name for userid, role in ground.roles.items()}
         found = {}
@@ -157,17 +157,7 @@ class Judging:
         for text_id, path in wanted:
             if time.monotonic() - began > MAX_SECONDS or self._is_stopping():
                 break
-            judgement = judge(texts.get(text_id, ""), ground.facts, user=users.get(path), ignore_rls=True)
-            found[text_id, path] = Judged(
-                judgement.verdict.value,
-                judgement.table,
-                judgement.reason,
-                judgement.tables,
-                judgement.tenants,
-                judgement.sets_session_context,
-                judgement.tags,
-                judgement.is_beyond_rls,
-            )
+            found[text_id, path] = judge_text(texts.get(text_id, ""), ground, users.get(path))
         return found
 
     def _move(

@@ -1,4 +1,4 @@
-"""Maintenance and the judging of statements: in threads of the daemon beside the polls, or at the end of a `collect`."""
+"""Maintenance and the judging of statements, beside the polls: in threads of the daemon, or as a `collect` ends."""
 
 from __future__ import annotations
 

@@ -310,7 +310,7 @@ def test_texts_are_judged_in_portions(site: Site, monkeypatch: pytest.MonkeyPatc
     ]  # fmt: skip
 
 
-def test_two_who_judge_do_not_count_twice(site: Site) -> None:
+def test_two_who_judge_do_not_count_twice(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.poll(0, ground=GROUND)
     site.poll(60, {(APP, 1): 3}, (1,))
     other = Judging(StoreConnection(site.lab.database.dsn()), site.lab.catalog.metrics, "other")
@@ -320,7 +320,7 @@ def test_two_who_judge_do_not_count_twice(site: Site) -> None:
         other.run([site.lab.target])
         return judge_one(*args)
 
-    site.judge._judge = late  # type: ignore[method-assign]
+    monkeypatch.setattr(site.judge, "_judge", late)
     site.passed()
     other.close()
     assert site.verdicts() == {60: {"cross_tenant": 3}}
