@@ -51,7 +51,8 @@ cross join equality as e
 left join (
   select k.child, k.attnum, min(k.conname) as conname from kept as k where not k.is_validated group by k.child, k.attnum
 ) as u on u.child = t.oid and u.attnum = t.key_attnum
-where (t.oid, t.key_attnum) not in (select k.child, k.attnum from kept as k where k.is_proof)
+where d.pk is not null
+  and (t.oid, t.key_attnum) not in (select k.child, k.attnum from kept as k where k.is_proof)
 union all
 -- The declared table of the tenants is not there, or has no such column.
 select

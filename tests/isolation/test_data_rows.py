@@ -316,6 +316,7 @@ def test_a_clean_database_is_clean(pool: World, model: str) -> None:
 
 def test_tenants_that_cannot_be_listed_are_unknown(pool: World) -> None:
     changes = {**DATA, "key": {"columns": ["tenant_id"], "tenants_table": "app.tenants", "tenants_pk": "uid"}}
+    pool.run("CREATE TABLE app.notes (tenant_id uuid)")
     [finding] = pool.findings("orphan_tenant", changes)
     assert (finding.outcome, finding.object) == (Outcome.UNKNOWN, "app.tenants")
 
