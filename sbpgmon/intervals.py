@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sbpgmon.catalog.catalog import Catalog
-from sbpgmon.collect.due import as_configured, due_checks, due_metrics, intervals_of, slot_at
+from sbpgmon.collect.due import as_configured, due_checks, due_metrics, intervals_of, is_asked, slot_at
 from sbpgmon.collect.guard import Guard, judge
 from sbpgmon.collect.isolation import PROBE, SWEEP_SECONDS, Task
 from sbpgmon.config import Settings
@@ -44,10 +44,11 @@ class Intervals:
             if metric in own
         }
         slots = self._gate.last_slots(target)
+        tenancy = self._settings.tenancy_of(target)
         return [
             replace(item, interval_seconds=intervals[name] * self._guard.spanned(target, name))
             for item in due_metrics(self._catalog, self._settings.metrics, slots, time.time(), factors)
-            if (name := item.metric.name) not in self._gate.unusable
+            if (name := item.metric.name) not in self._gate.unusable and is_asked(item.metric, tenancy)
         ]
 
     def task(self, target: str) -> Task | None:
@@ -73,6 +74,7 @@ class Intervals:
             probe_turn=turn if is_probe_due else None,
             probe_seconds=PROBE_SECONDS,
             connect_timeout_seconds=self._settings.agent.connect_timeout,
+            has_statements="stat_statements" in intervals_of(self._catalog, self._settings.metrics),
             has_texts=self._settings.texts != "off",
         )
 

@@ -43,6 +43,7 @@ class Task:
     probe_turn: int | None = None  # which round the probe makes; None: it is not due
     probe_seconds: float = 600.0  # that a round may take
     connect_timeout_seconds: float = 5.0  # of the probe's login
+    has_statements: bool = True  # pg_stat_statements is read
     has_texts: bool = True  # the texts of statements are read
     judges_statements: bool = False  # now, as many as there are; else the store judges what comes to it
 
@@ -125,7 +126,7 @@ def look(
         )
         reading.figures.update(figures)
         runs += [replace(r, findings=tuple(allow(f, task.tenancy.allow, today) for f in r.findings)) for r in tried]
-    is_wanted = task.judges_statements or bool(task.slots)
+    is_wanted = task.judges_statements or (bool(task.slots) and task.has_statements)
     if is_wanted and is_for_statements(known) and not (session.is_late or session.is_broken):
         ground, judged, figures = _statements(session, server, catalog, known, task, progress)
         reading = replace(reading, ground=ground)
