@@ -93,12 +93,17 @@ def _look(settings: Settings, catalog: Catalog, names: Sequence[str], checks: Se
                     probe_turn=int(time.time()) if not checks or set(checks) & set(PROBE_CHECKS) else None,
                     connect_timeout_seconds=settings.agent.connect_timeout,
                     has_texts=settings.texts != "off",
-                    judges_statements=not checks or bool(set(checks) & set(STATEMENT_CHECKS)),
+                    judges_statements=_are_read(settings) and (not checks or bool(set(checks) & set(STATEMENT_CHECKS))),
                 )
                 reading = look(session, server, catalog, work, tell)
                 readings.append(reading if reading.runs else without_tenancy(reading))
                 progress.remove_task(task)
     return readings
+
+
+def _are_read(settings: Settings) -> bool:
+    """Whether statements are to be looked at: not where their metric is switched off."""
+    return "stat_statements" not in settings.metrics or settings.metrics["stat_statements"].enabled
 
 
 @contextlib.contextmanager

@@ -35,7 +35,6 @@ def configure(site: Site, world: World, **more: Any) -> None:
         metrics={name: {"enabled": name in READ, "interval": "100ms"} for name in METRICS},
         checks={name: {"interval": "100ms", "enabled": name == "rls_disabled"} for name in CHECKS},
         tenancy=world.tenancy().model_dump(mode="json", exclude_none=True),
-        agent={"texts_every": 0},
         **more,
     )
 
