@@ -2,8 +2,8 @@
 
 from alembic import context
 
-from sbpgmon.store.statement_tables import metadata
 from sbpgmon.store.schema import SCHEMA
+from sbpgmon.store.statement_tables import metadata
 
 _FIXED = {table.name for table in metadata.tables.values()}
 

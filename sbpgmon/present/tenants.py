@@ -31,13 +31,13 @@ LIMIT 50
 """
 
 
-def summary(readings: Sequence[IsolationReading]) -> dict[str, int | None]:
+def summary(readings: Sequence[IsolationReading]) -> dict[str, float | None]:
     """`pass`: checks without a finding; `fail` and `unknown`: findings; `allowed`: findings that are let be; and the
     figures, None where one of the targets does not know it."""
     runs = [run for reading in readings for run in reading.runs]
     findings = [finding for run in runs for finding in run.findings]
     counted = [finding for finding in findings if not finding.allowed]
-    found: dict[str, int | None] = {
+    found: dict[str, float | None] = {
         "pass": sum(run.outcome is Outcome.PASS for run in runs),
         "fail": sum(finding.outcome is Outcome.FAIL for finding in counted),
         "unknown": sum(finding.outcome is Outcome.UNKNOWN for finding in counted),
