@@ -243,7 +243,8 @@ class Agent:
         name = job.target.name
         outcome.targets += 1
         failed = (Status.ERROR, Status.UNREACHABLE)
-        problems = {r.metric: r.error for r in job.poll.readings if r.status in failed}
+        # What was read in part is good, and has an error as well.
+        problems = {r.metric: r.error for r in job.poll.readings if r.error and r.status in (*failed, Status.OK)}
         error = job.error
         if error is not None:
             self._note_target(name, error, outcome)

@@ -18,6 +18,7 @@ from sbpgmon.model import Due
 from sbpgmon.store.findings import fingerprint_of, sweeps_of
 from sbpgmon.store.gate import Gate
 from sbpgmon.store.weight import last_words, note_words, read_weight
+from sbpgmon.store.windows import counted_until
 
 PROBE_SECONDS = 10.0  # of one round of the probe in a poll
 
@@ -45,11 +46,20 @@ class Intervals:
         }
         slots = self._gate.last_slots(target)
         tenancy = self._settings.tenancy_of(target)
-        return [
+        due = [
             replace(item, interval_seconds=intervals[name] * self._guard.spanned(target, name))
             for item in due_metrics(self._catalog, self._settings.metrics, slots, time.time(), factors)
             if (name := item.metric.name) not in self._gate.unusable and is_asked(item.metric, tenancy)
         ]
+        return [told for item in due if (told := self._with_windows(target, item)) is not None]
+
+    def _with_windows(self, target: str, item: Due) -> Due | None:
+        """The same with what is counted already, of a metric that is counted in windows. None while the store does
+        not say so: the next window begins where the last one ended that it has."""
+        if not item.metric.has_deltas:
+            return item
+        counted = self._gate.ask(lambda conn: counted_until(conn, target, item.metric.name))
+        return None if counted is None else replace(item, counted=counted)
 
     def task(self, target: str) -> Task | None:
         """The checks of tenant isolation that are due on a target, with what the store knows of them."""

@@ -105,6 +105,9 @@ class Variant:
         return self.major, self.extension_version
 
 
+AGENT = "agent"  # a metric's source: the agent makes the rows itself
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One metric: the header of its lowest variant, and all variants, lowest first."""
@@ -123,8 +126,21 @@ class Metric:
     variants: tuple[Variant, ...]
     resets_are: str = "certain"  # what a reset column that moved says: certain or possible
     chosen_tiers: tuple[str, ...] = ()  # the file's `tiers:`
-    source: str = ""  # the metric whose snapshots it is made of, in the store; empty: it is read on targets
+    source: str = ""  # the metric whose snapshots it is made of, in the store; `agent`; empty: it is read on targets
     only_with: str = ""  # a table of the schema's own: only for targets that have a row there
+    uses: tuple[str, ...] = ()  # parts of queries/checks/parts that the query reads; only where [tenancy] is declared
+    fresh: str = "counts"  # what a row counts that was not there before: all of it (counts), or unknown
+    has_deltas: bool = False  # its counters come as differences
+
+    @property
+    def is_derived(self) -> bool:
+        """Made in the store, of another metric's snapshots."""
+        return self.source not in ("", AGENT)
+
+    @property
+    def has_last(self) -> bool:
+        """The store keeps its last counters, to tell differences."""
+        return bool(self.counters) and not (self.has_deltas or self.is_derived)
 
     def of_kind(self, *kinds: Kind) -> tuple[Column, ...]:
         return tuple(c for c in self.columns if c.kind in kinds)
@@ -221,6 +237,16 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of time in which something was counted: its beginning is outside, its end inside."""
+
+    name: str  # of what was counted: the first key of the metric
+    since: datetime
+    until: datetime
+    after: datetime | None = None  # up to where it was counted before; None: it never was
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """One metric as one target gave it: binary COPY bytes, or why there are none."""
 
@@ -236,6 +262,7 @@ class Reading:
     data: bytes = b""
     columns: tuple[tuple[str, str], ...] = ()  # name, type: as the bytes have them
     lacks: tuple[str, ...] = ()
+    windows: tuple[Window, ...] = ()  # of a metric whose counters are differences: each is stored once
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +296,9 @@ class Due:
     metric: Metric
     slot: int
     interval_seconds: float
+    counted: Mapping[str, datetime] | None = (
+        None  # of one with differences: what is counted -> up to where it is stored
+    )
 
 
 @dataclass(slots=True)

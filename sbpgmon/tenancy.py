@@ -122,6 +122,33 @@ class Probe(Section):
     max_cost: float = Field(default=10_000.0, gt=0, description="Largest cost of one query, by EXPLAIN.")
 
 
+def _tag(value: str) -> str:
+    pattern = re.compile(_pattern(value))
+    if pattern.groups > 1:
+        raise ValueError(f"{value!r} has more groups than (?P<tenant>…): write the others as (?:…)")
+    return value
+
+
+class Activity(Section):
+    """What each tenant does, where schemas and roles of their own do not tell."""
+
+    application_name: Annotated[str, AfterValidator(_tag)] | None = Field(
+        default=None,
+        description="Regular expression of sessions' `application_name`, with the group `(?P<tenant>…)` and no other. "
+        "PostgreSQL itself looks for it.",
+    )
+    sql: str | None = Field(
+        default=None,
+        description="A SELECT of `tenant` and of any of `rows` and `bytes` that it has now, `reads` and `writes` that "
+        "only grow, `sessions` and `active_sessions`.",
+    )
+
+    @property
+    def pattern(self) -> str | None:
+        """`application_name` as PostgreSQL writes it: its one group is the tenant."""
+        return None if self.application_name is None else self.application_name.replace("(?P<tenant>", "(")
+
+
 class Event(Section):
     """What happens in the application's own tables, counted: failed logins, rejections, the audit's volume."""
 
@@ -132,6 +159,15 @@ class Event(Section):
     )
     interval: Seconds = Field(default=60.0, ge=1, description="How often it is counted.")
     lag: Seconds = Field(default=10.0, description="How far behind now a window ends: rows become visible late.")
+    timeout: Seconds = Field(default=5.0, description="Limit of its query.")
+    max_cost: float = Field(default=50_000.0, gt=0, description="Largest cost of its query, by EXPLAIN.")
+
+    @field_validator("sql")
+    @classmethod
+    def _windowed(cls, value: str) -> str:
+        if missing := [name for name in (":from", ":to") if not re.search(rf"(?<!:){name}\b", value)]:
+            raise ValueError(f"the SQL has no {' and no '.join(missing)}: it is asked for one window after another")
+        return value.strip().rstrip(";").rstrip()
 
 
 class Tenancy(Section):
@@ -158,8 +194,17 @@ class Tenancy(Section):
     audit_tables: list[str] = Field(
         default=[], description="Tables that only grow: an update or delete of their rows is suspicious."
     )
+    activity: Activity = Activity()
     data: Data = Data()
     probe: Probe = Probe()
+
+    @field_validator("events")
+    @classmethod
+    def _distinct(cls, value: list[Event]) -> list[Event]:
+        names = [event.name for event in value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two events are called {', '.join(twice)}")
+        return value
 
     @field_validator("model", mode="before")
     @classmethod

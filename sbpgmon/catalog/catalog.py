@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from sbpgmon.catalog.checks import load_checks, load_parts, parts_of, without_parts
+from sbpgmon.catalog.checks import FIGURES, load_checks, load_parts, parts_of, without_parts
 from sbpgmon.catalog.metrics import load_metrics
 from sbpgmon.catalog.views import load_views
 from sbpgmon.checks import Check, Part
 from sbpgmon.errors import QueryFileError
-from sbpgmon.model import Metric, Requirement, Server, Variant, View
+from sbpgmon.model import AGENT, Metric, Requirement, Server, Variant, View
 from sbpgmon.resources import resource_dir
 
 _EXTSCHEMA = re.compile(r"@extschema:(\w+)@")
@@ -55,7 +55,7 @@ def load_catalog(queries_dir: Path | None = None) -> Catalog:
         _add(checks, load_checks(root / "checks", problems), "check", problems)
         _add(parts, load_parts(root / "checks", problems), "part", problems)
     for metric in list(metrics.values()):
-        if metric.source and (metric.source not in metrics or metrics[metric.source].source):
+        if metric.source not in ("", AGENT) and (metric.source not in metrics or metrics[metric.source].source):
             del metrics[metric.name]
             what = f"{metric.variants[0].path}:1: {metric.source} is not a metric that is read on targets."
             problems.append(QueryFileError(what, "Mend `source:`."))
@@ -65,6 +65,7 @@ def load_catalog(queries_dir: Path | None = None) -> Catalog:
             what = f"{view.path}:1: the view {view.name} needs {', '.join(missing)}, which is not in the catalog."
             problems.append(QueryFileError(what, "Mend `needs:`, or the file that it needs."))
     _drop_incomplete(checks, parts, problems)
+    _drop_incomplete_metrics(metrics, parts, problems)
     return Catalog(metrics, views, tuple(problems), checks, parts)
 
 
@@ -95,6 +96,18 @@ def _drop_incomplete(checks: dict[str, Check], parts: dict[str, Part], problems:
         except QueryFileError as error:
             problems.append(error)
             del checks[check.name]
+
+
+def _drop_incomplete_metrics(
+    metrics: dict[str, Metric], parts: dict[str, Part], problems: list[QueryFileError]
+) -> None:
+    for metric in list(metrics.values()):
+        if missing := without_parts(metric, parts):
+            what = (
+                f"{metric.variants[0].path}:1: {metric.name} uses {', '.join(missing)}, which is not in checks/parts."
+            )
+            problems.append(QueryFileError(what, "Mend `uses:`, or add the part."))
+            del metrics[metric.name]
 
 
 def is_for(metric: Metric, server: Server) -> bool:
@@ -141,6 +154,15 @@ def render_check(check: Check, parts: Mapping[str, Part], tenancy: str, server: 
     """The check's SQL below the parts that it uses; `tenancy`: the SELECT that stands for the part of that name."""
     tables = [f"tenancy AS (\n{tenancy}\n)", *(f"{part.name} AS (\n{part.sql}\n)" for part in parts_of(check, parts))]
     return _with_schemas(f"WITH {', '.join(tables)}\nSELECT * FROM (\n{check.sql}\n) AS found", server)
+
+
+def below_parts(metric: Metric, variant: Variant, parts: Mapping[str, Part], tenancy: str, figures: str) -> Variant:
+    """The variant with its SQL below the parts that the metric uses; `tenancy` and `figures`: the SELECTs that stand
+    for the parts that the agent brings."""
+    tables = [f"tenancy AS (\n{tenancy}\n)"]
+    tables += [f"{FIGURES} AS (\n{figures}\n)"] if FIGURES in metric.uses else []
+    tables += [f"{part.name} AS (\n{part.sql}\n)" for part in parts_of(metric, parts)]
+    return replace(variant, sql=f"WITH {', '.join(tables)}\nSELECT * FROM (\n{variant.sql}\n) AS found")
 
 
 def _with_schemas(sql: str, server: Server) -> str:

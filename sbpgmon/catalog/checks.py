@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from sbpgmon.catalog.header import Header, choice, parse_header, requirements, seconds, single_statement
+from sbpgmon.catalog.header import Header, choice, named, parse_header, requirements, seconds, single_statement
 from sbpgmon.catalog.names import MAX_LENGTH, PATTERN
 from sbpgmon.checks import Check, Part
 from sbpgmon.errors import QueryFileError
 from sbpgmon.findings import SEVERITIES
+from sbpgmon.model import Metric
 from sbpgmon.tenancy import MODELS
 
 CHECK_KEYS = frozenset(["kind", "model", "severity", "heuristic", "interval", "timeout", "requires", "uses"])
 PART_KEYS = frozenset(["uses"])
 KINDS = ("catalog", "data", "fingerprint")
 TENANCY = "tenancy"  # the part that the agent itself brings: what is declared, or was detected
+FIGURES = "tenant_figures"  # and the one that it brings for metrics: what the user's own SQL says of each tenant
+BROUGHT = (TENANCY, FIGURES)
 _T = TypeVar("_T", Check, Part)
 
 
@@ -41,12 +43,12 @@ def _load(folder: Path, parse: Callable[[Path], _T], problems: list[QueryFileErr
     return found
 
 
-def without_parts(item: Check | Part, parts: Mapping[str, Part]) -> list[str]:
+def without_parts(item: Check | Part | Metric, parts: Mapping[str, Part]) -> list[str]:
     """The parts that are named and not there."""
-    return [name for name in item.uses if name not in parts and name != TENANCY]
+    return [name for name in item.uses if name not in parts and name not in BROUGHT]
 
 
-def parts_of(item: Check | Part, parts: Mapping[str, Part]) -> list[Part]:
+def parts_of(item: Check | Part | Metric, parts: Mapping[str, Part]) -> list[Part]:
     """The parts that a check needs, each after those that it uses itself. Raises QueryFileError for a circle."""
     order: dict[str, Part] = {}
 
@@ -55,7 +57,7 @@ def parts_of(item: Check | Part, parts: Mapping[str, Part]) -> list[Part]:
             if name in above:
                 path = parts[above[-1]].path
                 raise QueryFileError(f"{path}:1: {' uses '.join((*above, name))}.", "Parts cannot use each other.")
-            if name != TENANCY and name not in order:
+            if name not in BROUGHT and name not in order:
                 add(parts[name].uses, (*above, name))
                 order[name] = parts[name]
 
@@ -97,8 +99,8 @@ def _parse_check(path: Path) -> Check:
 def load_part(path: Path) -> Part:
     """The part that a file is. Raises QueryFileError."""
     name = _name(path)
-    if name == TENANCY:
-        raise QueryFileError(f"{path}:1: {TENANCY} is a part that the agent brings.", "Rename the file.")
+    if name in BROUGHT:
+        raise QueryFileError(f"{path}:1: {name} is a part that the agent brings.", "Rename the file.")
     header = parse_header(path, PART_KEYS)
     single_statement(header)
     return Part(name, _names(header, "uses"), header.sql, path)
@@ -115,5 +117,5 @@ def _name(path: Path) -> str:
 
 
 def _names(header: Header, key: str) -> tuple[str, ...]:
-    _, text = header.value(key, "" if key == "uses" else None)
-    return tuple(part for part in re.split(r"[\s,]+", text) if part)
+    header.value(key, "" if key == "uses" else None)
+    return named(header, key)

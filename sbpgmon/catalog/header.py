@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sbpgmon.config import parse_seconds
 from sbpgmon.errors import QueryFileError
-from sbpgmon.model import Requirement
+from sbpgmon.model import AGENT, Requirement
 
 _KEY = re.compile(r"^([a-z][a-z_]*):(?:\s+(.*))?$")
 
@@ -88,7 +88,7 @@ def parse_header(path: Path, keys: frozenset[str]) -> Header:
             prose.append(body.strip())
     sql = "\n".join(lines[end:]).strip().rstrip(";").rstrip()
     sql_line = next((n for n, line in enumerate(lines[end:], start=end + 1) if line.strip()), end + 1)
-    if not sql:
+    if not sql and values.get("source", (0, ""))[1] != AGENT:
         raise fail(len(lines) or 1, "there is no query below the header")
     title, _, rest = "\n".join(prose).strip().partition("\n")
     return Header(path, title.strip(), rest.strip(), values, tuple(columns), sql, sql_line)
@@ -124,6 +124,12 @@ def requirements(header: Header) -> tuple[Requirement, ...]:
         else:
             raise header.fail(line, f"{part!r} is neither a predefined role (pg_…) nor `extension NAME [VERSION]`")
     return tuple(found)
+
+
+def named(header: Header, key: str) -> tuple[str, ...]:
+    """The names that a key lists, with commas or blanks; none when it is absent."""
+    _, text = header.value(key, "")
+    return tuple(part for part in re.split(r"[\s,]+", text) if part)
 
 
 def choice(header: Header, key: str, default: str, choices: Sequence[str]) -> str:

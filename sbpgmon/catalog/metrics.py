@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from sbpgmon.catalog.header import Header, choice, parse_header, requirements, seconds, single_statement
+from sbpgmon.catalog.header import Header, choice, named, parse_header, requirements, seconds, single_statement
 from sbpgmon.catalog.names import COLUMNS, OWN, PATTERN, problem_of
 from sbpgmon.errors import QueryFileError
-from sbpgmon.model import TIER_SECONDS, TYPES, Column, Kind, Metric, Requirement, Variant
+from sbpgmon.model import AGENT, TIER_SECONDS, TYPES, Column, Kind, Metric, Requirement, Variant
 
 KEYS = frozenset(
-    ["interval", "scope", "role", "requires", "missing", "nulls", "resets", "tiers", "timeout", "columns"]
-    + ["source", "only_with"]
+    {"interval", "scope", "role", "requires", "missing", "nulls", "resets", "tiers", "timeout", "columns"}
+    | {"source", "only_with", "uses", "fresh", "deltas"}
 )
 _FILE = re.compile(r"^(?P<name>[^.]+)(?:\.(?:pg(?P<major>\d{2})|ext(?P<extension>\d+(?:\.\d+)*)))?\.sql$")
 _COLUMN = re.compile(r"^(\S+)\s+(\S+)\s+(double precision|\S+)(?:\s+(.*?))?(?:\s*\[([^\]]+)\])?$")
@@ -27,6 +27,8 @@ _CHOICES = {
     "missing": ("unknown", "zero"),
     "nulls": ("unknown", "zero"),
     "resets": ("certain", "possible"),
+    "fresh": ("counts", "unknown"),
+    "deltas": ("no", "yes"),
 }
 _TYPES_OF = {
     Kind.KEY: {"text", "smallint", "integer", "bigint", "boolean", "oid"},
@@ -79,6 +81,12 @@ def parse_metric(paths: Iterable[Path]) -> Metric:
     if any(v.extension_version for v in variants) and not any(r.extension for r in requires):
         raise first.fail(1, "a variant by extension version (`.ext1.10.sql`) needs `requires: extension NAME`")
     source, only_with = _source(first, columns, variants)
+    has_deltas = choice(first, "deltas", "no", _CHOICES["deltas"]) == "yes"
+    if has_deltas and (source != AGENT or {c.kind for c in columns} != {Kind.KEY, Kind.COUNTER}):
+        line, _ = first.value("deltas")
+        raise first.fail(
+            line, "`deltas: yes` is for a metric with `source: agent`, keys and counters, and nothing else"
+        )
     return Metric(
         name=name,
         title=first.title.rstrip("."),
@@ -96,6 +104,9 @@ def parse_metric(paths: Iterable[Path]) -> Metric:
         chosen_tiers=_tiers(first, interval_seconds),
         source=source,
         only_with=only_with,
+        uses=named(first, "uses"),
+        fresh=choice(first, "fresh", "counts", _CHOICES["fresh"]),
+        has_deltas=has_deltas,
     )
 
 
@@ -103,6 +114,14 @@ def _source(header: Header, columns: tuple[Column, ...], variants: tuple[Variant
     """The metric whose snapshots it is made of, and the table that says for which targets; empty for most."""
     line, source = header.value("source", "")
     _, only_with = header.value("only_with", "")
+    if source == AGENT:
+        if header.sql or len(variants) > 1 or "uses" in header.values or only_with:
+            raise header.fail(
+                line, "a metric with `source: agent` is one file without a query, `uses:` and `only_with:`"
+            )
+        return source, ""
+    if source and "uses" in header.values:
+        raise header.fail(line, "`uses:` is for a metric that is read on targets")
     if not source and only_with:
         raise header.fail(line, "`only_with:` is for a metric with `source:`")
     if source and (len(variants) > 1 or {c.kind for c in columns} != {Kind.KEY, Kind.COUNTER}):

@@ -10,7 +10,7 @@ SUFFIXES = ("_series", "_last", "_staging", "_attributes", "_raw", "_1m", "_5m",
 OWN = frozenset(
     {"alembic_version", "control", "derived_view", "event", "last_state", "lease", "metric", "metric_state"}
     | {"late_bucket", "rollup", "snapshot_log", "statement_text", "statement_text_of", "target"}
-    | {"check_state", "finding_log", "isolation_element"}
+    | {"check_state", "counted_window", "finding_log", "isolation_element"}
     | {"statement_judgement", "statement_standing", "tenancy_look"}
 )
 # Columns that every view has, or that facts have.

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.checks import Check
 from sbpgmon.config import CheckSettings, MetricSettings
-from sbpgmon.model import Due
+from sbpgmon.model import Due, Metric
+from sbpgmon.tenancy import Tenancy
 
 
 def slot_at(epoch_seconds: float, interval_seconds: float) -> int:
@@ -22,13 +23,18 @@ def slot_at(epoch_seconds: float, interval_seconds: float) -> int:
 
 
 def intervals_of(catalog: Catalog, settings: Mapping[str, MetricSettings]) -> dict[str, float]:
-    """Metric -> its interval; metrics that are switched off, or are not read on targets, are left out."""
+    """Metric -> its interval; metrics that are switched off, or have no query for targets, are left out."""
     chosen = {name: settings.get(name, MetricSettings()) for name in catalog.metrics}
     return {
         name: chosen[name].interval or metric.interval_seconds
         for name, metric in catalog.metrics.items()
-        if chosen[name].enabled and not metric.source
+        if chosen[name].enabled and (not metric.source or metric.has_deltas)
     }
+
+
+def is_asked(metric: Metric, tenancy: Tenancy) -> bool:
+    """Whether there is anything to ask on a target of this tenancy: not of tenants where none are declared."""
+    return bool(tenancy.events) if metric.has_deltas else not metric.uses or tenancy.is_declared
 
 
 def due_metrics(

@@ -9,7 +9,7 @@ _COLUMNS = (
     "models text[], confirmed boolean, key_columns text[], tenants_table text, tenants_pk text, pool_schemas text[], "
     "shared_schemas text[], shared_tables text[], setting text, scope text, app_roles text[], admin_roles text[], "
     "tenant_schemas jsonb, schema_pattern text, tenant_databases jsonb, database_pattern text, tenant text, "
-    "relations jsonb, audit_tables text[], own_role text"
+    "relations jsonb, audit_tables text[], own_role text, application_name text"
 )
 
 
@@ -46,6 +46,7 @@ class Known:
     relations: tuple[dict[str, object], ...]
     audit_tables: tuple[str, ...]
     own_role: str
+    application_name: str | None = None  # pattern of it, whose group is the tenant
     detected: tuple[str, ...] = ()  # what of it is not declared: key.columns, roles.app, …
 
     def has(self, models: tuple[str, ...]) -> bool:

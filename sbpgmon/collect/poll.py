@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from sbpgmon.catalog.catalog import Catalog, is_for, pick_variant
+from sbpgmon.catalog.tenancy import shipped_parts
+from sbpgmon.collect.activity import tell
+from sbpgmon.collect.events import read_events
 from sbpgmon.collect.isolation import Task, look
+from sbpgmon.collect.tenancy import Known, know
 from sbpgmon.collect.texts import read_texts
 from sbpgmon.config import MetricSettings, Settings
 from sbpgmon.errors import SbpgmonError, TargetError
-from sbpgmon.model import Due, Reading, Server, StatementText, Status, TargetPoll
+from sbpgmon.model import Due, Metric, Reading, Server, StatementText, Status, TargetPoll, Variant
 from sbpgmon.sources.probe import other_server, probe, refuse_unsafe
 from sbpgmon.sources.reader import Description, describe, digest_of, read
 from sbpgmon.sources.session import Session
@@ -40,6 +44,7 @@ def poll_target(
     if (other := other_server(name, server, identifier)) is not None:
         return TargetPoll(name, server, tuple(unread(item, Status.REFUSED, other.what) for item in due))
     readings = []
+    tenancy = _Tenancy(session, server, settings, catalog)
     for item in due:
         if session.is_broken:
             readings.append(unread(item, Status.UNREACHABLE, "the connection was lost during the poll"))
@@ -47,7 +52,10 @@ def poll_target(
         if session.is_late:
             readings.append(unread(item, Status.ERROR, f"not read: the deadline of target {name} was over"))
             continue
-        readings.append(_read(session, item, settings, server, described))
+        if item.metric.has_deltas:
+            readings.append(read_events(session, item, settings.tenancy_of(name).events))
+        else:
+            readings.append(_read(session, item, settings, server, described, tenancy))
     texts: list[StatementText] = []
     error, are_all = "", True
     is_wanted = (
@@ -86,8 +94,31 @@ def unread(item: Due, status: Status, error: str) -> Reading:
     )
 
 
+class _Tenancy:
+    """How the target keeps its tenants apart, for metrics that ask: looked at once a poll, and only when one does."""
+
+    def __init__(self, session: Session, server: Server, settings: Settings, catalog: Catalog | None) -> None:
+        self._session, self._server, self._catalog = session, server, catalog
+        self._declared = settings.tenancy_of(session.target.name)
+        self._known: Known | None = None
+
+    def told(self, metric: Metric, variant: Variant, timeout_seconds: float) -> Variant | None:
+        """The variant below its parts; None where no tenancy is known. Raises TargetError."""
+        if self._known is None:
+            self._known = know(self._session, self._server, self._declared)
+        if not self._known.models:
+            return None
+        parts = shipped_parts() if self._catalog is None else self._catalog.parts
+        return tell(self._session, metric, variant, self._known, self._declared, parts, timeout_seconds)
+
+
 def _read(
-    session: Session, item: Due, settings: Settings, server: Server, described: dict[str, Description]
+    session: Session,
+    item: Due,
+    settings: Settings,
+    server: Server,
+    described: dict[str, Description],
+    tenancy: _Tenancy,
 ) -> Reading:
     metric = item.metric
     if not is_for(metric, server):
@@ -96,8 +127,12 @@ def _read(
     if variant is None:
         return unread(item, Status.ERROR, why_not)
     chosen: Mapping[str, MetricSettings] = settings.metrics
-    timeout = chosen[metric.name].timeout if metric.name in chosen else None
+    timeout = (chosen[metric.name].timeout if metric.name in chosen else None) or metric.timeout_seconds
     try:
+        if metric.uses:
+            variant = tenancy.told(metric, variant, timeout)
+            if variant is None:
+                return unread(item, Status.SKIPPED, "no tenancy is known")
         known = described.get(metric.name)
         if known is None or known.digest != digest_of(variant, server):
             known = described[metric.name] = describe(session, metric, variant, server)
@@ -109,7 +144,7 @@ def _read(
             variant,
             server,
             columns,
-            timeout_seconds=timeout or metric.timeout_seconds,
+            timeout_seconds=timeout,
             max_bytes=settings.agent.max_snapshot_bytes,
         )
     except SbpgmonError as error:

@@ -68,5 +68,6 @@ def _declared(session: Session, server: Server, tenancy: Tenancy) -> tuple[Known
         relations=tuple(relation.model_dump() for relation in tenancy.relations),
         audit_tables=tuple(tenancy.audit_tables),
         own_role=server.role,
+        application_name=tenancy.activity.pattern,
     )
     return known, schemas, databases

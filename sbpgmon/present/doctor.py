@@ -205,7 +205,7 @@ def _target(settings: Settings, catalog: Catalog, target: Target, identifier: in
             "the database is SQL_ASCII: bytes that are not ASCII are stored as '?' in names",
             "Nothing is lost but the names; a database with ENCODING 'UTF8' shows them.",
         )
-    for metric in (m for m in catalog.metrics.values() if is_for(m, server) and not m.source):
+    for metric in (m for m in catalog.metrics.values() if is_for(m, server) and not (m.source or m.uses)):
         variant, why_not = pick_variant(metric, server)
         if variant is None and not any(r.extension for r in metric.requires):
             yield Check(where, f"metric {metric.name}", "warn", why_not)

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sbpgmon.catalog.catalog import is_for, pick_variant, render_sql
+from sbpgmon.catalog.tenancy import shipped_parts
+from sbpgmon.collect.activity import tell
+from sbpgmon.collect.tenancy import know
 from sbpgmon.config import Settings, Target
 from sbpgmon.errors import QueryFileError, TargetError
-from sbpgmon.model import Kind, Metric, Variant
+from sbpgmon.model import AGENT, Kind, Metric, Server, Variant
 from sbpgmon.sources.probe import probe, refuse_unsafe
 from sbpgmon.sources.reader import describe, read
 from sbpgmon.sources.session import Session
@@ -33,6 +36,10 @@ class Trial:
 
 def try_metric(metric: Metric, target: Target, settings: Settings) -> Trial:
     """Raises QueryFileError for a broken contract, TargetError when the target refuses the query."""
+    if metric.source == AGENT:
+        raise TargetError(
+            f"{metric.name} has no query: the agent makes its rows itself.", "`sbpgmon tenants events test` shows some."
+        )
     if metric.source:
         raise TargetError(
             f"{metric.name} is not read on a target: it is made of the snapshots of {metric.source}, in the store.",
@@ -54,6 +61,8 @@ def try_metric(metric: Metric, target: Target, settings: Settings) -> Trial:
                 f"Target {target.name} cannot serve {metric.name}: {why_not}.", "Choose another --target."
             )
         try:
+            if metric.uses:
+                variant = _told(session, server, metric, variant, settings)
             description = describe(session, metric, variant, server)
             data, rows, _, seconds = read(
                 session,
@@ -80,6 +89,17 @@ def try_metric(metric: Metric, target: Target, settings: Settings) -> Trial:
     if seconds > metric.timeout_seconds / 2:
         warnings.append(f"took {seconds:.1f} s of the {metric.timeout_seconds:g} s that it may take")
     return Trial(metric.name, target.name, server.version, rows, len(data), seconds, first, warnings)
+
+
+def _told(session: Session, server: Server, metric: Metric, variant: Variant, settings: Settings) -> Variant:
+    """The variant below the parts that it uses. Raises TargetError where no tenancy is known."""
+    tenancy = settings.tenancy_of(session.target.name)
+    known = know(session, server, tenancy)
+    if not known.models:
+        raise TargetError(
+            f"{metric.name} asks how tenants are kept apart, and that is not known.", "Declare [tenancy]."
+        )
+    return tell(session, metric, variant, known, tenancy, shipped_parts(), metric.timeout_seconds)
 
 
 def _contract(metric: Metric, variant: Variant, sql: str, cursor: Any) -> list[str]:

@@ -15,6 +15,7 @@ from sbpgmon.store.schema import SCHEMA
 from sbpgmon.store.snapshot import Snapshot
 from sbpgmon.store.spool import Spool
 from sbpgmon.store.state import is_restarted, note_event
+from sbpgmon.store.windows import take_windows
 
 GAP_INTERVALS = 3
 CLOCK_BACK_SECONDS = 300.0  # a step back by more begins anew; by less it is waited out
@@ -46,7 +47,7 @@ def apply(snapshot: Snapshot, spool: Spool) -> Applied:
     statements = _statements(metric, reading, frozenset(snapshot.came))
     note = ""
     before = state
-    if metric.counters and state is not None:
+    if metric.has_last and state is not None:
         is_good, note = _ensure_last(snapshot, spool)
         before = state if is_good else None
     if before is not None and before["snapshot_ts"] is None:
@@ -55,12 +56,14 @@ def apply(snapshot: Snapshot, spool: Spool) -> Applied:
     if interval is not None and interval <= 0:
         raise RejectedError(f"the clock went back: {-interval:.3f} s before the last snapshot")
     gap = GAP if interval is not None and _is_gap(snapshot, before, interval) else 0
-    restarted = bool(metric.counters) and before is not None and is_restarted(before, snapshot.server)
+    restarted = metric.has_last and before is not None and is_restarted(before, snapshot.server)
     params: dict[str, Any] = {"target_id": snapshot.target_id, "ts": ts, "gap": gap}
     _copy_in(snapshot.conn, metric, statements, reading)
+    if metric.has_deltas:
+        note = take_windows(snapshot)
     is_lossy = restarted
     losses: str | None = None
-    if metric.counters:
+    if metric.has_last:
         losses, emptied = _one(snapshot.conn, statements.losses) if statements.losses else (None, None)
         params |= {
             "since": (before["snapshot_target_time"] or before["snapshot_ts"]) if before is not None else None,
@@ -77,7 +80,7 @@ def apply(snapshot: Snapshot, spool: Spool) -> Applied:
         facts = _one(snapshot.conn, statements.gauges, params)[0] if statements.gauges else 0
     if statements.attributes:
         snapshot.conn.execute(statements.attributes.encode(), params)
-    quality = gap | (PARTIAL if is_lossy else 0) | (UNKNOWN if metric.counters and before is None else 0)
+    quality = gap | (PARTIAL if is_lossy else 0) | (UNKNOWN if metric.has_last and before is None else 0)
     return Applied(facts, quality, interval, note, losses)
 
 

@@ -97,13 +97,13 @@ def create_metric(metric: Metric) -> list[str]:
         f"CREATE INDEX ON {names.series} (target_id)",
         f"COMMENT ON TABLE {names.series} IS {literal(f'Series of {metric.name}: each identity, written once')}",
     ]
-    if metric.source:
+    if metric.is_derived:
         return statements  # its rows are differences already
     statements += [
         f"CREATE UNLOGGED TABLE {names.staging} ({', '.join(_staged(c) for c in metric.columns)})",
         f"COMMENT ON TABLE {names.staging} IS {literal(f'The reading of {metric.name} that is being written')}",
     ]
-    if metric.counters:
+    if metric.has_last:
         held = (*metric.keys, *metric.counters, *metric.resets)
         columns = "".join(f", {_staged(c)}" for c in held)
         statements += [
@@ -135,7 +135,7 @@ def retire_metric(
     base = f"{metric.name}_v{version}"
     tables = [metric.name + suffix for suffix in suffixes] + partitions
     statements = [
-        # A metric that is made of another one's snapshots has neither staging nor last counters.
+        # A metric that is made of another one's snapshots has neither staging nor last counters, others not the latter.
         f"ALTER TABLE IF EXISTS {SCHEMA}.{quote(t)} RENAME TO {quote(base + t.removeprefix(metric.name))}"
         for t in tables
     ]

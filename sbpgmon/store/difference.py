@@ -70,19 +70,21 @@ def statements_for(
     add_series = (
         f"INSERT INTO {names.series} (target_id, {keys}first_seen)\n"
         f"SELECT {_TARGET}, {s_keys}%(ts)s FROM {names.staging} AS s\n"
-        f"WHERE {absent + ' AND ' if metric.counters else ''}"
+        f"WHERE {absent + ' AND ' if metric.has_last else ''}"
         f"NOT EXISTS (SELECT FROM {names.series} AS x WHERE {by_hash})"
     )
     attributes = _attributes(metric, order, same) if metric.infos else None
     losses = tuple(c for c in metric.losses if c.name in order)
-    if not metric.counters:
+    if not metric.has_last:
+        # A counter that comes as a difference is stored as it is.
+        facts = (*counters, *gauges)
         distinct = f"count(DISTINCT row({listed(metric.keys)}))" if metric.keys else "least(count(*), 1)"
         stored = None
-        if metric.gauges:
-            picked = ", ".join(f"s.{quote(c.name)}" for c in gauges)
+        if metric.facts:
+            values = [f"nullif(s.{quote(c.name)}, 0)" for c in counters] + [f"s.{quote(c.name)}" for c in gauges]
             stored = (
-                f"WITH stored AS (INSERT INTO {names.facts} (ts, series_id, target_id, quality, {listed(gauges)})\n"
-                f"SELECT %(ts)s, x.series_id, x.target_id, nullif(%(gap)s::smallint, 0), {picked}\n"
+                f"WITH stored AS (INSERT INTO {names.facts} (ts, series_id, target_id, quality, {listed(facts)})\n"
+                f"SELECT %(ts)s, x.series_id, x.target_id, nullif(%(gap)s::smallint, 0), {', '.join(values)}\n"
                 f"FROM {names.staging} AS s JOIN {names.series} AS x ON x.target_id = {_TARGET} AND {same}\n"
                 "ORDER BY x.series_id RETURNING 1)\nSELECT count(*) FROM stored"
             )
@@ -204,6 +206,8 @@ def _add_fresh(
     where = "" if gauges else "\nWHERE NOT %(baseline)s"
     # Where absence says nothing, a series that was there before may have gone on counting while it was not seen.
     began = "%(counts)s" if metric.missing == "zero" else "(%(counts)s AND first_seen = %(ts)s)"
+    if metric.fresh == "unknown":
+        began = "false"
     known = f"({began} OR {_since(resets, '')})" + (
         f" AND NOT (false{_nulls(metric, asked, '', '')})" if metric.nulls == "unknown" else ""
     )

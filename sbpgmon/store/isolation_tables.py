@@ -71,6 +71,17 @@ check_state = Table(
     comment="Where each check of each target stands; read it through the view isolation_check",
 )
 
+counted_window = Table(
+    "counted_window",
+    metadata,
+    Column("target_id", Integer, nullable=False),
+    Column("metric_id", Integer, nullable=False),
+    Column("name", Text, nullable=False, comment="What is counted: the first key of the metric"),
+    Column("counted_until", _TIME, nullable=False, comment="End of the last window that is stored"),
+    PrimaryKeyConstraint("target_id", "metric_id", "name", name="counted_window_pkey"),
+    comment="Up to where the application's events are counted: the next window begins there",
+)
+
 isolation_element = Table(
     "isolation_element",
     metadata,

@@ -29,7 +29,7 @@ from sbpgmon.config import Settings
 from sbpgmon.errors import ConfigError, LeaseTakenError, StoreError
 from sbpgmon.findings import CheckRun, Finding, IsolationReading, Outcome
 from sbpgmon.logs import LOGGER
-from sbpgmon.model import Reading, Server, StatementText, Status, TargetPoll
+from sbpgmon.model import Reading, Server, StatementText, Status, TargetPoll, Window
 from sbpgmon.sources.session import parse_dsn
 
 _FORMAT = 1
@@ -205,6 +205,7 @@ def load(data: bytes) -> tuple[TargetPoll, int | None]:
                 "agent_time": _time(value["agent_time"]),
                 "columns": tuple((name, type_) for name, type_ in value["columns"]),
                 "lacks": tuple(value["lacks"]),
+                "windows": tuple(_window(window) for window in value.get("windows", ())),
             }
             rest = rest[size:]
             readings.append(Reading(**value))
@@ -230,6 +231,11 @@ def load(data: bytes) -> tuple[TargetPoll, int | None]:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a spooled poll: {error!r}") from None
     return poll, snapshot_id
+
+
+def _window(value: dict[str, Any]) -> Window:
+    times = {name: _time(value[name]) for name in ("since", "until", "after")}
+    return Window(value["name"], **times)  # type: ignore[arg-type]
 
 
 def _isolation(value: dict[str, Any] | None) -> IsolationReading | None:

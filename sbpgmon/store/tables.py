@@ -193,7 +193,7 @@ event = Table(
     Column("event_id", BigInteger, Identity(always=True), primary_key=True),
     Column("ts", _TIME, nullable=False, server_default=text("clock_timestamp()")),
     Column("target_id", Integer),
-    Column("kind", Text, nullable=False, comment=f"{_EVENTS}, guard, isolation"),
+    Column("kind", Text, nullable=False, comment=f"{_EVENTS}, guard, isolation, events"),
     Column("detail", Text, nullable=False),
     comment="What happened to the targets and to the history itself",
 )

@@ -76,8 +76,8 @@ def add_columns(metric: Metric, added: tuple[Column, ...], coarse: list[str]) ->
     stored = dict(fact_columns(metric))
     statements = []
     for column in added:
-        tables = [] if metric.source else [(names.staging, column.name, column.type.name)]
-        if column.kind in (Kind.COUNTER, Kind.RESET) and not metric.source:
+        tables = [] if metric.is_derived else [(names.staging, column.name, column.type.name)]
+        if column.kind in (Kind.COUNTER, Kind.RESET) and metric.has_last:
             tables.append((names.last, column.name, column.type.name))
         if column.kind is Kind.INFO:
             tables.append((names.attributes, column.name, column.type.name))

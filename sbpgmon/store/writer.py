@@ -114,7 +114,7 @@ class Writer:
                     conn, snapshot_id, poll.target, target_id, metric_id, metric, poll.server, reading, state
                 )
                 snapshot, applied = self._write_reading(snapshot, result, watermarks, is_looked_up=is_looked_up)
-                if snapshot.is_ok and metric.counters:
+                if snapshot.is_ok and metric.has_last:
                     kept.append(snapshot)
                 for derived in self._derived(metric):
                     if is_wanted(conn, derived.metric, target_id):

@@ -29,7 +29,8 @@ from sbpgmon.store.upgrade import init
 from tests.conftest import Database, Server
 
 READER, OWNER, GRAFANA = "sbpgmon_reader", "sbpgmon_owner", "grafana_reader"
-METRICS = tuple(name for name, metric in load_catalog().metrics.items() if not metric.source)
+# Those that are read wherever nothing is said of tenants.
+METRICS = tuple(name for name, metric in load_catalog().metrics.items() if not (metric.source or metric.uses))
 CHECKS = tuple(load_catalog().checks)
 TARGET = "app"
 # For `configure`: what has been read is not due again, and is kept until it would be.

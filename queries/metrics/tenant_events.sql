@@ -1,0 +1,22 @@
+-- Events in the application's own tables, by tenant: failed logins, rejections, the audit's volume.
+--
+-- Each is counted by SQL of the user's own ([[tenancy.events]]) in windows that follow one another without a gap. A
+-- window ends [[tenancy.events]] lag behind now and is stored once, at the time when it was counted; after an outage
+-- they are an hour long at most until all is caught up with. Whatever becomes visible later than the lag is not counted.
+--
+-- The row of no tenant ('') is there in every window and says how long it was: divide by the window_seconds of the
+-- event, not by covered_seconds. Of 2,000 tenants in a window the rest is `other`.
+--
+-- source: agent
+-- deltas: yes
+-- interval: 60s
+-- tiers: 1m 5m 1h 1d
+-- scope: database
+-- missing: zero
+-- nulls: zero
+-- columns:
+--   event           key      text              what was counted: its name in [[tenancy.events]]
+--   tenant          key      text              tenant, as the SQL names it; empty for none
+--   count           counter  bigint            how often it happened
+--   attempts        counter  bigint            out of how many, where the SQL says so
+--   window_seconds  counter  double precision  length of the windows, in the row of no tenant [seconds]
