@@ -46,7 +46,17 @@ def write_config(workspace: Workspace, *, target: str, reader_dsn: str, owner_ds
         "",
         "[agent]",
         'texts_every = "5s"',
+        "",
+        "[tenancy]",
+        "confirmed = true",
+        'model = ["rls"]',
+        'key = { columns = ["tenant_id"], tenants_table = "app.tenants", tenants_pk = "tenant_id" }',
+        'pool_schemas = ["app"]',
+        'context = { setting = "app.tenant_id", scope = "transaction" }',
+        'roles = { app = ["sportsbook_app"] }',
     ]
+    for check in sorted(path.stem for path in (resource_dir("queries") / "checks").glob("*.sql")):
+        lines += ["", f"[checks.{check}]", 'interval = "3s"']
     for metric in _metric_names():
         interval = "2s" if metric in _FAST else "15s" if metric in _SLOW else "5s"
         lines += ["", f"[metrics.{metric}]", f'interval = "{interval}"']

@@ -13,6 +13,7 @@ from pathlib import Path
 from sbpgmon.demo import sportsbook
 from sbpgmon.demo.commands import Sbpgmon, write_config
 from sbpgmon.demo.interruptions import Interruptions
+from sbpgmon.demo.leak import Leak
 from sbpgmon.demo.proof import show_difference, take_picture
 from sbpgmon.demo.screen import Screen
 from sbpgmon.demo.server import Cluster
@@ -24,6 +25,7 @@ from sbpgmon.errors import SbpgmonError
 TARGET = "sportsbook"
 _READER, _OWNER, _GRAFANA, _APP = "sbpgmon_reader", "sbpgmon_owner", "grafana_reader", "sportsbook_app"
 _PATIENCE_SECONDS = 30.0
+_LEAK_PATIENCE_SECONDS = 90.0  # a text is fetched, judged, and read again
 
 
 class Story:
@@ -101,7 +103,9 @@ class Story:
             if self._traffic.pgbench is not None and self._traffic.pgbench.pid is not None:
                 self._workspace.note_process("pgbench", self._traffic.pgbench.pid)
         screen.say(f"  Traffic for {self._seconds} s: pgbench and nine Python sessions")
-        self._watch(self._traffic, monitoring)
+        self._watch(self._traffic, monitoring, self._seconds / 2)
+        self._leak(self._traffic)
+        self._watch(self._traffic, monitoring, self._seconds / 2)
         with screen.step("End the traffic, and let the agent read once more"):
             with self._interruptions.hold():
                 counts = self._traffic.stop()
@@ -110,9 +114,36 @@ class Story:
             self._wait_for_snapshots(monitoring, since=quiet_since)
         return counts
 
-    def _watch(self, traffic: Traffic, monitoring: Monitoring) -> None:
-        until = time.monotonic() + self._seconds
-        with self._screen.progress(self._seconds) as live:
+    def _leak(self, traffic: Traffic) -> None:
+        """Half way a policy is dropped, and a report reads every tenant: the agent finds both, and sees them mended."""
+        screen = self._screen
+        leak = Leak(self._dsn("postgres"), self._dsn(_GRAFANA), TARGET)
+
+        def look() -> None:
+            traffic.check()
+            self._sbpgmon.check_daemon()
+
+        with screen.step("A leak: the policy of app.ledger is dropped, and the report reads all tenants"):
+            planted = leak.plant()
+            found = leak.wait(planted, is_open=True, patience_seconds=_LEAK_PATIENCE_SECONDS, look=look)
+        if found is None:
+            raise DemoError(f"The agent has not found the leak:\n{self._sbpgmon.log_tail()}")
+        screen.table(
+            ["found after", "", "check", "object"],
+            [[f"{(f.opened_at - planted).total_seconds():.0f} s", f.severity, f.check, f.object] for f in found],
+        )
+        with screen.step("The policy is put back"):
+            mended = leak.mend()
+            found = leak.wait(planted, is_open=False, patience_seconds=_LEAK_PATIENCE_SECONDS, look=look)
+        if found is None:
+            raise DemoError(f"The agent has not seen that the leak is mended:\n{self._sbpgmon.log_tail()}")
+        closed = [f.closed_at for f in found if f.closed_at is not None]
+        last = max((at - mended).total_seconds() for at in closed)
+        screen.say(f"  All of it is closed, the last finding after {last:.0f} s.")
+
+    def _watch(self, traffic: Traffic, monitoring: Monitoring, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        with self._screen.progress(round(seconds)) as live:
             while (left := until - time.monotonic()) > 0:
                 time.sleep(min(1.0, left))
                 traffic.check()

@@ -29,6 +29,9 @@ def test_whole_story(tmp_path: Path) -> None:
     assert done.stdout.count(" equal") == 5
     assert "DIFFERENT" not in done.stdout
     assert "sportsbook_app" in done.stdout  # of `top`
+    assert "rls_policy_always_true" in done.stdout
+    assert "cross_tenant_queries" in done.stdout
+    assert "All of it is closed" in done.stdout
     assert "nothing is left" in done.stdout
     assert not (tmp_path / "demo").exists()
 
