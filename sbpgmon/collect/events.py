@@ -22,6 +22,7 @@ LONGEST_WINDOW = timedelta(hours=1)
 FURTHEST_BACK = timedelta(days=7)  # that is caught up with; what lies before was never counted
 MAX_TENANTS = 2000  # of one event in one window; the rest is `other`
 _MAX_ROWS = 100_000
+_TOO_MANY = 2**53  # of one tenant in one window
 # The user's SQL is a subquery, so that it is one SELECT.
 _SQL = "SELECT /* sbpgmon:tenant_events */ * FROM (\n{}\n) AS counted LIMIT {}"
 _COLUMNS = {"tenant", "count", "attempts"}
@@ -190,7 +191,12 @@ def _counts(event: Event, names: Sequence[str], found: Sequence[Sequence[Any]]) 
 def _number(name: str, value: object, way_out: str) -> int:
     if value is None:
         return 0
-    if not isinstance(value, int | Decimal) or isinstance(value, bool) or value != int(value) or value < 0:
+    if (
+        not isinstance(value, int | Decimal)
+        or isinstance(value, bool)
+        or value != int(value)
+        or not 0 <= value < _TOO_MANY
+    ):
         raise QueryFileError(f"The SQL returns {value!r} as {name}, which is no count.", way_out)
     return int(value)
 
