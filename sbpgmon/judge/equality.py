@@ -159,18 +159,28 @@ class Closure:
         return len(self.guards) > before
 
     def _rank(self) -> dict[int, Rank]:
-        present = [
-            source
-            for source in self.graph.sources
-            if source.relation is not None
-            and source.guards <= self.guards
-            and self.graph.facts.is_watched(source.relation)
-        ]
+        here = [source for source in self.graph.sources if source.relation and source.guards <= self.guards]
+        present = [source for source in here if source.relation and self.graph.facts.is_watched(source.relation)]
         ranks = {source.number: min(self._own_rank(source), source.ceiling) for source in present}
+        if len(here) > len(present):
+            self._look_up(present, [source for source in here if source.number not in ranks], ranks)
         if len(present) > 1:
             while self._spread(present, ranks):
                 pass
         return ranks
+
+    def _look_up(self, present: list[Source], others: list[Source], ranks: dict[int, Rank]) -> None:
+        """A tenant key that is taken from one row of a shared table, as a tenant by its slug, is one tenant's."""
+        fixed = {
+            self.find((other.number, column))
+            for other in others
+            if other.relation and any(self._are_constant(other, columns) for columns in unique_keys(other.relation))
+            for column in other.relation.columns
+        }
+        for source in present:
+            key = source.relation.key if source.relation else None
+            if key is not None and self.find((source.number, key)) in fixed:
+                ranks[source.number] = max(ranks[source.number], min(Rank.POINT, source.ceiling))
 
     def _own_rank(self, source: Source) -> Rank:
         relation = source.relation

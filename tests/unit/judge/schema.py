@@ -31,7 +31,7 @@ _TENANT = {"tenant_id": "tenants id"}
 
 FACTS = TenantFacts.of(
     [
-        _relation("tenants", "id slug name plan", "id", unique=("id", "slug")),
+        _relation("tenants", "id slug name plan", None, unique=("id", "slug")),
         _relation("users", "id tenant_id email name role", unique=("id", "tenant_id email"), refers=_TENANT),
         _relation("accounts", "id tenant_id user_id currency balance", refers=_TENANT | {"user_id": "users id"}),
         _relation(

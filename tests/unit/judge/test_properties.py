@@ -162,7 +162,8 @@ def test_any_words_get_a_judgement(pieces: list[str]) -> None:
 @given(st.sampled_from(_SQL), st.randoms(use_true_random=False))
 def test_broken_statements_get_a_judgement(sql: str, chance: random.Random) -> None:
     """Nothing raises on a statement whose tokens are lost, doubled or out of order."""
-    tokens = [token.text for token in cut(sql.replace("'x", "x")).tokens]
+    has_end = sql.count("'") % 2 == 0
+    tokens = [token.text for token in cut(sql if has_end else sql.replace("'x", "x")).tokens]
     for _ in range(chance.randint(1, 4)):
         place = chance.randrange(len(tokens)) if tokens else 0
         change = chance.choice(["lose", "double", "swap"])
