@@ -98,10 +98,13 @@ def look_at_statements(
     server: Server,
     ground: Ground,
     progress: Callable[[str], None] = lambda _: None,
+    confirm: Callable[[int, str], bool | None] | None = None,
 ) -> tuple[tuple[CheckRun, ...], Figures]:
     """Judges all statements of the target's database that pg_stat_statements has now.
 
-    The figures are calls since its statistics began. What cannot be seen is unknown: nothing is raised.
+    The figures are calls since its statistics began. `confirm` is asked of a role's OID and a text that no tenant key
+    binds: whether the plan reads other tenants' rows, None where that is not known; one that does not is only
+    suspected. What cannot be seen is unknown: nothing is raised.
     """
     began = time.monotonic()
     figures: Figures = dict.fromkeys(FIGURES)
@@ -122,6 +125,8 @@ def look_at_statements(
             progress(f"statements {number} of {len(rows)}")
         judged = _judge(text, userid, ground, judgements)
         stand = ground.stand(judged, userid, queryid)
+        if confirm is not None and stand.standing is Standing.CROSS_TENANT:
+            stand = ground.stand(judged, userid, queryid, is_confirmed=confirm(userid, text))
         counted[stand.standing] += calls
         if stand.check:
             role = ground.roles[userid].name if userid in ground.roles else f"OID {userid}"

@@ -172,6 +172,27 @@ def test_what_cannot_be_parsed_is_counted(tracked: World) -> None:
     assert figures["statements_unparsed"] == 1
 
 
+def test_what_the_plan_does_not_confirm_is_suspected(tracked: World) -> None:
+    tracked.run(OFF)
+    run_as(tracked, "app", "SELECT 4 FROM app.bets")
+    asked = []
+    answers: list[bool | None] = []
+
+    def confirm(userid: int, text: str) -> bool | None:
+        asked.append((userid, text))
+        return answers[-1]
+
+    tenancy = tracked.tenancy()
+    for answer, wanted in ((True, (1, 0)), (None, (1, 0)), (False, (0, 1))):
+        answers.append(answer)
+        with Session(tracked.target, 5.0) as session:
+            server = probe(session)
+            ground = read_ground(session, server, CATALOG, know(session, server, tenancy), tenancy)
+            _, figures = look_at_statements(session, server, ground, confirm=confirm)
+        assert (figures["cross_tenant_queries"], figures["cross_tenant_queries_suspected"]) == wanted
+    assert [text for _, text in asked] == ["SELECT $1 FROM app.bets"] * 3
+
+
 def test_allowances(tracked: World) -> None:
     tracked.run(OFF)
     run_as(tracked, "app", "SELECT /* nightly-report */ sum(stake) FROM app.bets")
