@@ -102,6 +102,7 @@ def status(context: Context, window: float, form: str) -> None:
     out.print()
     _print_own(found["targets"], out)
     out.print()
+    _print_isolation(found["targets"], out)
     snapshots = [
         {
             "target": s["target"],
@@ -122,6 +123,32 @@ def status(context: Context, window: float, form: str) -> None:
         ("status", "status", False),
     ]
     print_table("Last snapshots", columns, snapshots, out=out)
+
+
+def _print_isolation(targets: list[dict[str, Any]], out: Console) -> None:
+    """Whether tenants are kept apart, of the targets where that was looked at."""
+    rows = [
+        {
+            "target": t["target"],
+            "isolation": percent(t["isolation_ratio"], 0) if not t["unknown_ratio"] else "unknown",
+            "unknown": percent(t["unknown_ratio"], 0),
+            "fails": number(t["isolation_fails"]),
+            "cross": number(t["cross_tenant_queries"]),
+        }
+        for t in targets
+        if t["isolation_ratio"] is not None
+    ]
+    if not rows:
+        return
+    columns = [
+        ("target", "target", False),
+        ("isolation", "isolation", True),
+        ("unknown", "unknown", True),
+        ("fails", "fails", True),
+        ("cross", "cross-tenant queries", True),
+    ]
+    print_table("Tenant isolation (`sbpgmon tenants show` says more)", columns, rows, out=out)
+    out.print()
 
 
 def _print_own(targets: list[dict[str, Any]], out: Console) -> None:

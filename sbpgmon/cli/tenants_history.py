@@ -11,7 +11,7 @@ from rich.table import Table
 
 from sbpgmon.checks import BUILT_IN, BuiltIn, Check
 from sbpgmon.cli.main import Context
-from sbpgmon.cli.output import age, console, percent, print_table, to_json
+from sbpgmon.cli.output import age, console, number, percent, print_table, to_json
 from sbpgmon.errors import ConfigError
 from sbpgmon.present import tenants as present
 from sbpgmon.store.version import check as check_version
@@ -65,13 +65,14 @@ def show(context: Context, target: str | None, closed: bool, form: str) -> None:
         | {
             "isolation": percent(row["isolation_ratio"], 0) if not row["unknown_ratio"] else "unknown",
             "unknown": percent(row["unknown_ratio"], 0),
+            "cross": number(row["cross_tenant_queries"]),
             "seen": age(row["age_seconds"]),
         }
         for row in found["targets"]
     ]
     columns = [("target", "target", False), ("isolation", "isolation", True), ("unknown", "unknown", True),
-               ("checks", "checks", True), ("fails", "fails", True), ("unknowns", "unknowns", True),
-               ("allowed", "allowed", True), ("seen", "oldest", True)]  # fmt: skip
+               ("checks", "checks", True), ("fails", "fails", True), ("allowed", "allowed", True),
+               ("cross", "cross-tenant 24 h", True), ("seen", "oldest", True)]  # fmt: skip
     print_table("Tenant isolation", columns, cells, out=out)
     if found["findings"]:
         out.print()

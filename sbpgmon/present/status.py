@@ -6,6 +6,7 @@ from typing import Any
 
 from sbpgmon.store.connection import StoreConnection
 
+ISOLATION = ("isolation_ratio", "unknown_ratio", "isolation_fails", "isolation_unknowns", "cross_tenant_queries")
 _TARGETS = """
 SELECT
   t.name AS target,
@@ -103,6 +104,22 @@ LEFT JOIN found AS f ON f.target = t.name
 GROUP BY t.target_id, t.name
 """
 
+# None where no check has run, and where the statements are not judged.
+_ISOLATION = """
+SELECT
+  i.target,
+  i.isolation_ratio,
+  i.unknown_ratio,
+  i.fails AS isolation_fails,
+  i.unknowns AS isolation_unknowns,
+  (
+    SELECT sum(q.cross_tenant_queries)::bigint FROM monitoring.cross_tenant_queries AS q
+    WHERE q.target = i.target AND q.time > now() - %(window)s::interval
+      AND q.tier = monitoring.tier('tenant_queries', 0, now() - %(window)s::interval)
+  ) AS cross_tenant_queries
+FROM monitoring.isolation AS i
+"""
+
 _SNAPSHOTS = """
 SELECT
   t.name AS target,
@@ -126,7 +143,9 @@ def status(store: StoreConnection, window_seconds: float) -> dict[str, Any]:
     Raises StoreError and its kin.
     """
     targets = {row["target"]: row for row in store.query(_TARGETS)}
-    for query in (_FIGURES, _SELF_COST):
+    for target in targets.values():
+        target |= dict.fromkeys(ISOLATION)
+    for query in (_FIGURES, _SELF_COST, _ISOLATION):
         for row in store.query(query, {"window": f"{window_seconds} seconds"}):
             targets[row["target"]] |= row
     return {

@@ -10,7 +10,14 @@ from sbpgmon.findings import Finding, IsolationReading, Outcome, digest_of
 from sbpgmon.store.connection import StoreConnection
 
 _TARGETS = """
-SELECT i.*, extract(epoch FROM now() - i.oldest_run)::double precision AS age_seconds
+SELECT
+  i.*,
+  extract(epoch FROM now() - i.oldest_run)::double precision AS age_seconds,
+  (
+    SELECT sum(q.cross_tenant_queries)::bigint FROM monitoring.cross_tenant_queries AS q
+    WHERE q.target = i.target AND q.time > now() - interval '24 hours'
+      AND q.tier = monitoring.tier('tenant_queries', 0, now() - interval '24 hours')
+  ) AS cross_tenant_queries
 FROM monitoring.isolation AS i
 WHERE %(target)s::text IS NULL OR i.target = %(target)s
 ORDER BY i.target
