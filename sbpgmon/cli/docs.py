@@ -48,6 +48,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("[[tenancy.relations]]", tenancy.Relation, ""),
     ("[[tenancy.allow]]", tenancy.Allow, ""),
     ("[[tenancy.events]]", tenancy.Event, ""),
+    ("[tenancy.activity]", tenancy.Activity, "SBPGMON_TENANCY__ACTIVITY__"),
     ("[tenancy.data]", tenancy.Data, "SBPGMON_TENANCY__DATA__"),
     ("[tenancy.probe]", tenancy.Probe, "SBPGMON_TENANCY__PROBE__"),
 )

@@ -15,6 +15,7 @@ from sbpgmon.checks import BUILT_IN, PROBE_CHECKS, STATEMENT_CHECKS
 from sbpgmon.cli.main import Context
 from sbpgmon.cli.output import console, print_table, to_json
 from sbpgmon.cli.tenants_detect import detect
+from sbpgmon.cli.tenants_events import events
 from sbpgmon.cli.tenants_history import checks as checks_command
 from sbpgmon.cli.tenants_history import explain, print_findings, show
 from sbpgmon.cli.tenants_judge import judge
@@ -122,5 +123,5 @@ def _print(found: dict[str, Any], rows: list[dict[str, Any]], *, is_many: bool) 
     print_table("", [("what", "", False), ("value", "", True)], cells, out=console())
 
 
-for command in (detect, show, explain, checks_command, judge):
+for command in (detect, show, explain, checks_command, judge, events):
     tenants.add_command(command)

@@ -8,6 +8,7 @@ from sbpgmon.catalog.catalog import below_parts
 from sbpgmon.catalog.checks import FIGURES
 from sbpgmon.checks import Part
 from sbpgmon.collect.known import Known
+from sbpgmon.collect.plans import denied
 from sbpgmon.errors import TargetError
 from sbpgmon.model import Metric, Variant
 from sbpgmon.sources.session import Session
@@ -35,7 +36,12 @@ def tell(
     timeout_seconds: float,
 ) -> Variant:
     """The variant of a metric that asks about tenants, below the parts that it uses. Raises TargetError."""
-    figures = figures_sql(session, tenancy.activity, timeout_seconds) if FIGURES in metric.uses else ""
+    figures = ""
+    if FIGURES in metric.uses:
+        try:
+            figures = figures_sql(session, tenancy.activity, timeout_seconds)
+        except TargetError as error:
+            raise denied(error, tenancy.activity.sql or "", known.own_role) from None
     return below_parts(metric, variant, parts, known.sql(), figures)
 
 

@@ -29,7 +29,8 @@ _COLUMNS = {"tenant", "count", "attempts"}
 # On a standby rows become visible when they are replayed: what has not been replayed is not counted yet.
 _NOW = """
 select /* sbpgmon:tenant_events */
-  case when pg_is_in_recovery() then least(now(), pg_last_xact_replay_timestamp()) else now() end
+  case when pg_is_in_recovery() then least(now(), pg_last_xact_replay_timestamp()) else now() end,
+  quote_ident(current_user)
 """
 
 
@@ -112,20 +113,21 @@ def count_event(
     with session.transaction(event.timeout) as (cursor, _):
         row = cursor.execute(_NOW).fetchone()
     assert row is not None
-    if row[0] is None:
+    replayed, role = row
+    if replayed is None:
         raise TargetError("Nothing was replayed yet.", "Let the agent poll the primary, or wait.")
-    now = row[0].astimezone(UTC)
+    now = replayed.astimezone(UTC)
     window = next_window(event, now, after, is_due=is_due)
     if window is None:
         return now, None
-    refuse_dear(session, event, _explained(event, window))
+    refuse_dear(session, event, _explained(event, window), role)
     sql = _between(event.sql, _literal(window.since), _literal(window.until))
     try:
         with session.transaction(event.timeout) as (cursor, _):
             found = cursor.execute(_SQL.format(sql, _MAX_ROWS + 1).encode()).fetchall()
             names = [column.name for column in cursor.description or ()]
     except TargetError as error:
-        raise denied(error, event) from None
+        raise denied(error, event.sql, role) from None
     except UnicodeError:
         raise TargetError("A tenant's name is not UTF-8.", "Convert it in the SQL.") from None
     return now, Counted(window, _counts(event, names, found), "attempts" in names)

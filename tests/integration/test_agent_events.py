@@ -200,7 +200,7 @@ def test_a_window_that_fails_is_counted_later(monitored: Site) -> None:
     with monitored.database.connect() as admin:
         admin.execute(f"REVOKE SELECT ON shop.login FROM {READER}".encode())
     outcome = monitored.collect()
-    assert "GRANT SELECT ON shop.login" in str(outcome.worst)
+    assert f"GRANT SELECT ON shop.login TO {READER};" in str(outcome.worst)
     logins.add("acme", 2)
     with monitored.database.connect() as admin:
         admin.execute(f"GRANT SELECT ON shop.login TO {READER}".encode())
