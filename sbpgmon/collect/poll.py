@@ -8,16 +8,20 @@ from datetime import UTC, datetime
 from sbpgmon.catalog.catalog import Catalog, is_for, pick_variant
 from sbpgmon.catalog.tenancy import shipped_parts
 from sbpgmon.collect.activity import tell
+from sbpgmon.collect.binary import binary_copy, columns_of
 from sbpgmon.collect.events import read_events
-from sbpgmon.collect.isolation import Task, look
+from sbpgmon.collect.isolation import PROBE, Task, look
 from sbpgmon.collect.tenancy import Known, know
 from sbpgmon.collect.texts import read_texts
 from sbpgmon.config import MetricSettings, Settings
 from sbpgmon.errors import SbpgmonError, TargetError
+from sbpgmon.findings import IsolationReading
 from sbpgmon.model import Due, Metric, Reading, Server, StatementText, Status, TargetPoll, Variant
 from sbpgmon.sources.probe import other_server, probe, refuse_unsafe
 from sbpgmon.sources.reader import Description, describe, digest_of, read
 from sbpgmon.sources.session import Session
+
+SWITCH = "tenant_switch"  # the metric that the probe feeds
 
 
 def poll_target(
@@ -72,6 +76,8 @@ def poll_target(
             isolation = look(session, server, catalog, task)
         except SbpgmonError as problem:
             error = error or f"checks of tenant isolation: {problem}"
+        else:
+            readings += _switches(isolation, catalog, settings)
     return TargetPoll(name, server, tuple(readings), tuple(texts), is_wanted and are_all, error, isolation)
 
 
@@ -92,6 +98,29 @@ def unread(item: Due, status: Status, error: str) -> Reading:
         status=status,
         error=error,
     )
+
+
+def _switches(isolation: IsolationReading, catalog: Catalog, settings: Settings) -> list[Reading]:
+    """What the probe measured, when it was due, as a reading of its metric."""
+    metric, chosen = catalog.metrics.get(SWITCH), settings.metrics.get(SWITCH)
+    if PROBE not in isolation.slots or metric is None or not (chosen is None or chosen.enabled):
+        return []
+    kinds = ("cold", "warm")
+    data, rows = binary_copy(metric, [(kind, isolation.figures.get(f"switch_{kind}_seconds")) for kind in kinds])
+    return [
+        Reading(
+            metric=SWITCH,
+            slot=isolation.slots[PROBE],
+            target_time=None,
+            agent_time=isolation.time,
+            interval_seconds=settings.tenancy_of(isolation.target).probe.interval,
+            duration_seconds=0.0,
+            status=Status.OK,
+            rows=rows,
+            data=data,
+            columns=columns_of(metric),
+        )
+    ]
 
 
 class _Tenancy:

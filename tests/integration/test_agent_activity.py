@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.support import METRICS, TARGET, Site, wait_for
+from tests.integration.support import CHECKS, METRICS, TARGET, Site, wait_for
 from tests.isolation.world import World
 
 pytestmark = pytest.mark.matrix
@@ -126,3 +126,35 @@ def test_sql_that_is_wrong_is_said(watched: tuple[Site, World]) -> None:
     _configure(site, world, activity={"sql": "select 'acme' as tenant, 5 as rows"})
     site.polled()
     assert site.value("SELECT row_count FROM monitoring.tenant_activity WHERE tenant = 'acme'") == 5
+
+
+def test_switches_have_a_history(monitored: Site, make_world: Callable[[str], World]) -> None:
+    world = make_world("pool")
+    login = f"probe_{world.suffix}"
+    world.run(f"CREATE ROLE {login} LOGIN NOINHERIT; GRANT {{app}} TO {login}")
+    monitored.targets = {TARGET: world.target.dsn}
+    checks = {name: {"enabled": False} for name in CHECKS}
+
+    def configure(role: str) -> None:
+        probe = {"dsn": world.database.dsn(role), "interval": 1}
+        monitored.configure(
+            metrics={name: {"enabled": False} for name in METRICS} | {"tenant_activity": {"enabled": False}},
+            checks=checks,
+            tenancy=world.tenancy({"probe": probe}).model_dump(mode="json", exclude_none=True),
+        )
+
+    def measured() -> list[tuple[Any, ...]]:
+        return monitored.ask(
+            "SELECT DISTINCT ON (kind) kind, switch_seconds FROM monitoring.tenant_switch ORDER BY kind, time DESC"
+        )
+
+    configure(login)
+    wait_for(lambda: monitored.collect() and measured())
+    (cold, cold_seconds), (warm, warm_seconds) = measured()
+    assert (cold, warm) == ("cold", "warm")
+    assert min(cold_seconds, warm_seconds) >= 0
+    assert monitored.value("SELECT tier FROM monitoring.tenant_switch LIMIT 1") == "5m"
+    # What cannot be measured is not 0.
+    world.run(f"REVOKE {{app}} FROM {login}")
+    wait_for(lambda: monitored.collect() and measured() == [("cold", None), ("warm", None)])
+    assert monitored.is_consistent()

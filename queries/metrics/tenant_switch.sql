@@ -1,0 +1,11 @@
+-- How long it takes to switch to another tenant: to become its role, or to set the context, and to plan a query.
+--
+-- The probe measures it ([tenancy.probe]) as often as it tries: once on a fresh connection (cold), and on one that has
+-- switched before (warm, the median of some). The round trips are taken off. NULL where it could not be measured.
+--
+-- source: agent
+-- interval: 15m
+-- scope: database
+-- columns:
+--   kind            key    text              cold: on a fresh connection; warm: on one that has switched before
+--   switch_seconds  gauge  double precision  time of one switch [seconds]
