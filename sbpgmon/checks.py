@@ -122,6 +122,15 @@ _PROBE = (
         "probe",
     ),
 )
+PROBE = "probe"  # no check: the slot of the last round stands among those of the checks
+ALLOWANCES = "allowance_expired"
+_ALLOWANCES = BuiltIn(
+    ALLOWANCES,
+    "An allowance of [tenancy] that holds no longer",
+    "What it let be counts again. It is a finding until it is taken out, or given another day.",
+    "P2",
+    kind="allowances",
+)
 STATEMENT_CHECKS = tuple(check.name for check in _STATEMENTS)
 PROBE_CHECKS = tuple(check.name for check in _PROBE)
-BUILT_IN = {check.name: check for check in (*_STATEMENTS, *_PROBE)}
+BUILT_IN = {check.name: check for check in (*_STATEMENTS, *_PROBE, _ALLOWANCES)}

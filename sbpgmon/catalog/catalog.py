@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sbpgmon.catalog.checks import FIGURES, load_checks, load_parts, parts_of, without_parts
+from sbpgmon.catalog.header import EXTSCHEMA
 from sbpgmon.catalog.metrics import load_metrics
 from sbpgmon.catalog.views import load_views
 from sbpgmon.checks import Check, Part
@@ -16,8 +17,8 @@ from sbpgmon.errors import QueryFileError
 from sbpgmon.model import AGENT, Metric, Requirement, Server, Variant, View
 from sbpgmon.resources import resource_dir
 
-_EXTSCHEMA = re.compile(r"@extschema:(\w+)@")
 _T = TypeVar("_T", Check, Part)
+_User = TypeVar("_User", Check, Part, Metric)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,9 @@ def load_catalog(queries_dir: Path | None = None) -> Catalog:
             del views[view.name]
             what = f"{view.path}:1: the view {view.name} needs {', '.join(missing)}, which is not in the catalog."
             problems.append(QueryFileError(what, "Mend `needs:`, or the file that it needs."))
+    _drop_incomplete(parts, parts, problems)
     _drop_incomplete(checks, parts, problems)
-    _drop_incomplete_metrics(metrics, parts, problems)
+    _drop_incomplete(metrics, parts, problems)
     return Catalog(metrics, views, tuple(problems), checks, parts)
 
 
@@ -79,35 +81,29 @@ def _add(known: dict[str, _T], found: list[_T], what: str, problems: list[QueryF
             known[item.name] = item
 
 
-def _drop_incomplete(checks: dict[str, Check], parts: dict[str, Part], problems: list[QueryFileError]) -> None:
-    """Leaves out what uses a part that is not there, or parts that use each other."""
-    items: list[Check | Part] = [*parts.values(), *checks.values()]
-    for item in items:
-        if missing := without_parts(item, parts):
-            what = f"{item.path}:1: {item.name} uses {', '.join(missing)}, which is not in checks/parts."
-            problems.append(QueryFileError(what, "Mend `uses:`, or add the part."))
-            if isinstance(item, Check):
-                del checks[item.name]
-            else:
-                del parts[item.name]
-    for check in list(checks.values()):
-        try:
-            parts_of(check, parts)
-        except QueryFileError as error:
-            problems.append(error)
-            del checks[check.name]
-
-
-def _drop_incomplete_metrics(
-    metrics: dict[str, Metric], parts: dict[str, Part], problems: list[QueryFileError]
-) -> None:
-    for metric in list(metrics.values()):
-        if missing := without_parts(metric, parts):
+def _drop_incomplete(items: dict[str, _User], parts: Mapping[str, Part], problems: list[QueryFileError]) -> None:
+    """Leaves out what uses a part that is not there, and then what uses that; and parts that use each other."""
+    while lacking := [item for item in items.values() if without_parts(item, parts)]:
+        missing = {item.name: without_parts(item, parts) for item in lacking}
+        for item in lacking:
             what = (
-                f"{metric.variants[0].path}:1: {metric.name} uses {', '.join(missing)}, which is not in checks/parts."
+                f"{_path_of(item)}:1: {item.name} uses {', '.join(missing[item.name])}, which is not in checks/parts."
             )
             problems.append(QueryFileError(what, "Mend `uses:`, or add the part."))
-            del metrics[metric.name]
+            del items[item.name]
+    circles = {}
+    for item in items.values():
+        try:
+            parts_of(item, parts)
+        except QueryFileError as error:
+            circles[item.name] = error
+    for name, circle in circles.items():
+        problems.append(circle)
+        del items[name]
+
+
+def _path_of(item: Check | Part | Metric) -> Path:
+    return item.variants[0].path if isinstance(item, Metric) else item.path
 
 
 def is_for(metric: Metric, server: Server) -> bool:
@@ -167,7 +163,10 @@ def below_parts(metric: Metric, variant: Variant, parts: Mapping[str, Part], ten
 
 def _with_schemas(sql: str, server: Server) -> str:
     def schema(match: re.Match[str]) -> str:
+        if match[1] not in server.extensions:
+            what = f"The extension {match[1]} is not in database {server.database}, and a part asks for its schema."
+            raise QueryFileError(what, f"CREATE EXTENSION {match[1]}, or say `requires: extension {match[1]}`.")
         name, _ = server.extensions[match[1]]
         return '"' + name.replace('"', '""') + '"'
 
-    return _EXTSCHEMA.sub(schema, sql)
+    return EXTSCHEMA.sub(schema, sql)

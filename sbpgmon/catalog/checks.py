@@ -6,9 +6,18 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from sbpgmon.catalog.header import Header, choice, named, parse_header, requirements, seconds, single_statement
+from sbpgmon.catalog.header import (
+    Header,
+    choice,
+    extensions_required,
+    named,
+    parse_header,
+    requirements,
+    seconds,
+    single_statement,
+)
 from sbpgmon.catalog.names import MAX_LENGTH, PATTERN
-from sbpgmon.checks import Check, Part
+from sbpgmon.checks import BUILT_IN, PROBE, Check, Part
 from sbpgmon.errors import QueryFileError
 from sbpgmon.findings import SEVERITIES
 from sbpgmon.model import Metric
@@ -20,6 +29,8 @@ KINDS = ("catalog", "data", "fingerprint")
 TENANCY = "tenancy"  # the part that the agent itself brings: what is declared, or was detected
 FIGURES = "tenant_figures"  # and the one that it brings for metrics: what the user's own SQL says of each tenant
 BROUGHT = (TENANCY, FIGURES)
+RESERVED = frozenset([*BUILT_IN, PROBE])
+FINGERPRINT = "isolation_fingerprint"
 _T = TypeVar("_T", Check, Part)
 
 
@@ -49,7 +60,10 @@ def without_parts(item: Check | Part | Metric, parts: Mapping[str, Part]) -> lis
 
 
 def parts_of(item: Check | Part | Metric, parts: Mapping[str, Part]) -> list[Part]:
-    """The parts that a check needs, each after those that it uses itself. Raises QueryFileError for a circle."""
+    """The parts that a check needs, all of them there, each after those that it uses itself.
+
+    Raises QueryFileError for a circle.
+    """
     order: dict[str, Part] = {}
 
     def add(names: Iterable[str], above: tuple[str, ...]) -> None:
@@ -61,16 +75,21 @@ def parts_of(item: Check | Part | Metric, parts: Mapping[str, Part]) -> list[Par
                 add(parts[name].uses, (*above, name))
                 order[name] = parts[name]
 
-    add(item.uses, (item.name,))
+    add(item.uses, ())
     return list(order.values())
 
 
 def _parse_check(path: Path) -> Check:
     name = _name(path)
+    if name in RESERVED:
+        raise QueryFileError(f"{path}:1: {name} is what the agent itself calls a check.", "Rename the file.")
     header = parse_header(path, CHECK_KEYS)
     if not header.title:
         raise header.fail(1, "the header does not begin with a line that says what the check looks for")
     single_statement(header)
+    line, _ = header.value("kind", "catalog")
+    if (kind := choice(header, "kind", "catalog", KINDS)) == "fingerprint" and name != FINGERPRINT:
+        raise header.fail(line, f"a target has one fingerprint, {FINGERPRINT}: `kind: fingerprint` is no other check's")
     line, severity = header.value("severity")
     if severity not in SEVERITIES:
         raise header.fail(line, f"`severity: {severity}` is not one of {', '.join(SEVERITIES)}")
@@ -79,6 +98,8 @@ def _parse_check(path: Path) -> Check:
     for model in models:
         if model not in (*MODELS, "all"):
             raise header.fail(line, f"{model!r} is not a model: {', '.join((*MODELS, 'all'))}")
+    needs = requirements(header)
+    extensions_required(header, needs)
     return Check(
         name=name,
         title=header.title.rstrip("."),
@@ -86,10 +107,10 @@ def _parse_check(path: Path) -> Check:
         models=models,
         severity=severity,
         is_heuristic=choice(header, "heuristic", "no", ("yes", "no")) == "yes",
-        kind=choice(header, "kind", "catalog", KINDS),
+        kind=kind,
         interval_seconds=seconds(header, *header.value("interval", "5m")),
         timeout_seconds=seconds(header, *header.value("timeout", "5s")),
-        requires=requirements(header),
+        requires=needs,
         uses=_names(header, "uses"),
         sql=header.sql,
         path=path,

@@ -7,7 +7,7 @@ indented line a column. docs/metrics.md and CONTRIBUTING.md show it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from sbpgmon.errors import QueryFileError
 from sbpgmon.model import AGENT, Requirement
 
 _KEY = re.compile(r"^([a-z][a-z_]*):(?:\s+(.*))?$")
+EXTSCHEMA = re.compile(r"@extschema:(\w+)@")  # stands for the schema that an extension is in
 
 # Strings, comments and quoted identifiers: what is in them is not the query's own.
 _QUOTED = re.compile(
@@ -124,6 +125,14 @@ def requirements(header: Header) -> tuple[Requirement, ...]:
         else:
             raise header.fail(line, f"{part!r} is neither a predefined role (pg_…) nor `extension NAME [VERSION]`")
     return tuple(found)
+
+
+def extensions_required(header: Header, requires: Iterable[Requirement]) -> None:
+    """Raises QueryFileError where the SQL names an extension's schema that is not required."""
+    for match in EXTSCHEMA.finditer(header.sql):
+        if match[1] not in {need.extension for need in requires}:
+            line = header.sql_line + header.sql[: match.start()].count("\n")
+            raise header.fail(line, f"{match[0]} needs `requires: extension {match[1]}`")
 
 
 def named(header: Header, key: str) -> tuple[str, ...]:

@@ -7,7 +7,16 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from sbpgmon.catalog.header import Header, choice, named, parse_header, requirements, seconds, single_statement
+from sbpgmon.catalog.header import (
+    Header,
+    choice,
+    extensions_required,
+    named,
+    parse_header,
+    requirements,
+    seconds,
+    single_statement,
+)
 from sbpgmon.catalog.names import COLUMNS, OWN, PATTERN, problem_of
 from sbpgmon.errors import QueryFileError
 from sbpgmon.model import AGENT, TIER_SECONDS, TYPES, Column, Kind, Metric, Requirement, Variant
@@ -18,7 +27,6 @@ KEYS = frozenset(
 )
 _FILE = re.compile(r"^(?P<name>[^.]+)(?:\.(?:pg(?P<major>\d{2})|ext(?P<extension>\d+(?:\.\d+)*)))?\.sql$")
 _COLUMN = re.compile(r"^(\S+)\s+(\S+)\s+(double precision|\S+)(?:\s+(.*?))?(?:\s*\[([^\]]+)\])?$")
-_EXTSCHEMA = re.compile(r"@extschema:(\w+)@")
 _LACKS = re.compile(r"\bnull\s*::\s*(?:double precision|\w+)\s+(?:as\s+)?\"?(\w+)\"?", re.IGNORECASE)
 _MIN_INTERVAL_SECONDS = 1.0
 _CHOICES = {
@@ -154,10 +162,7 @@ def _with_lacks(
     variant: Variant, header: Header, columns: tuple[Column, ...], requires: tuple[Requirement, ...]
 ) -> Variant:
     code = single_statement(header)
-    for match in _EXTSCHEMA.finditer(header.sql):
-        if match[1] not in {need.extension for need in requires}:
-            line = header.sql_line + header.sql[: match.start()].count("\n")
-            raise header.fail(line, f"{match[0]} needs `requires: extension {match[1]}`")
+    extensions_required(header, requires)
     lacks = frozenset(_LACKS.findall(code)) & {c.name for c in columns}
     for column in columns:
         if column.name in lacks and column.kind in (Kind.KEY, Kind.RESET, Kind.LOSS):

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from sbpgmon.catalog.catalog import Catalog, render_check, unmet
-from sbpgmon.checks import Check
+from sbpgmon.checks import ALLOWANCES, Check
 from sbpgmon.collect.tenancy import Known
 from sbpgmon.errors import QueryFileError, SbpgmonError, TargetError
 from sbpgmon.findings import SEVERITIES, CheckRun, Finding, Outcome, limited
@@ -77,19 +77,19 @@ def expired(allowances: Iterable[Allow], today: date) -> CheckRun:
     """The allowances that hold no longer: each is a finding, until it is renewed or taken out."""
     findings = [
         Finding(
-            check="allowance_expired",
+            check=ALLOWANCES,
             outcome=Outcome.FAIL,
             severity="P2",
             object=item.object or item.check,
             role=item.role or "",
             detail=f"The allowance of {item.check} ended on {item.expires}: {item.reason}.",
             remedy="Mend what it allowed and take it out of [[tenancy.allow]], or give it another day.",
-            part=item.check,
+            part=" ".join(str(word) for word in (item.check, item.queryid, item.tag) if word is not None),
         )
         for item in allowances
         if item.expires < today
     ]
-    return CheckRun("allowance_expired", tuple(findings))
+    return CheckRun(ALLOWANCES, tuple(findings))
 
 
 def read_rows(
@@ -103,8 +103,8 @@ def read_rows(
             with session.transaction(check.timeout_seconds) as (cursor, _):
                 rows = cursor.execute(f"SELECT * FROM ({sql}) AS listed".encode()).fetchall()
                 names = [column.name for column in cursor.description or ()]
-            if wrong := _problem(names, columns):
-                raise _wrong(check, wrong)
+            if problem := _problem(names, columns):
+                raise wrong(check, problem)
             return [dict(zip(names, row, strict=True)) for row in rows]
         except TargetError as error:
             # A table that was dropped between two of the catalog's own looks is gone when it is looked at again.
@@ -113,7 +113,8 @@ def read_rows(
     raise AssertionError
 
 
-def _wrong(check: Check, problem: str) -> QueryFileError:
+def wrong(check: Check, problem: str) -> QueryFileError:
+    """What a check's file has done wrong."""
     return QueryFileError(f"{check.path}:1: {problem}.", "Mend the query; CONTRIBUTING.md says what it returns.")
 
 
@@ -131,9 +132,9 @@ def finding_of(check: Check, row: Mapping[str, Any], known: Known) -> Finding:
     severity = values.get("severity") or check.severity
     outcome = values.get("status") or "fail"
     if severity not in SEVERITIES:
-        raise _wrong(check, f"{severity!r} is not a severity: {', '.join(SEVERITIES)}")
+        raise wrong(check, f"{severity!r} is not a severity: {', '.join(SEVERITIES)}")
     if outcome not in ("fail", "unknown"):
-        raise _wrong(check, f"{outcome!r} is not a status: fail or unknown; what passes has no row")
+        raise wrong(check, f"{outcome!r} is not a status: fail or unknown; what passes has no row")
     finding = Finding(
         check=check.name,
         outcome=Outcome(outcome),

@@ -11,7 +11,7 @@ from typing import Any
 
 from sbpgmon.catalog.catalog import Catalog, unmet
 from sbpgmon.checks import Check
-from sbpgmon.collect.checks import COLUMNS, concluded, failed, finding_of, read_rows
+from sbpgmon.collect.checks import COLUMNS, concluded, failed, finding_of, read_rows, wrong
 from sbpgmon.collect.known import Known
 from sbpgmon.collect.reach import Access, read_access
 from sbpgmon.collect.sweep import SweepError, SweepState, advance
@@ -47,14 +47,18 @@ def list_things(
     things, findings = [], []
     for row in read_rows(session, server, catalog, check, known, columns, _MAX_THINGS):
         finding = finding_of(check, row, known)
-        if row["sweep"] is None:
+        if row.get("sweep") is None:
             findings.append(finding)
             continue
-        relation = int(row["relation"])
-        needs: dict[int, set[str]] = {relation: {"ctid"}}
-        for need in row["needs"]:
-            needs.setdefault(int(need["relation"]), set()).update(need["columns"])
-        things.append(Thing(finding, relation, row["sweep"], needs))
+        try:
+            relation = int(row["relation"])
+            needs: dict[int, set[str]] = {relation: {"ctid"}}
+            for need in row["needs"]:
+                needs.setdefault(int(need["relation"]), set()).update(need["columns"])
+        except (KeyError, TypeError, ValueError):
+            what = "a row with `sweep` has no `relation` (its OID), or no `needs`: a list of {relation, columns}"
+            raise wrong(check, what) from None
+        things.append(Thing(finding, relation, str(row["sweep"]), needs))
     return things, findings
 
 

@@ -29,8 +29,8 @@ def read_fingerprint(
 
     The digest is None where it could not be read: the run says why. Raises nothing.
     """
-    query = render_check(check, catalog.parts, known.sql(), server)
     try:
+        query = render_check(check, catalog.parts, known.sql(), server)
         with session.transaction(check.timeout_seconds) as (cursor, _):
             row = cursor.execute(f"/* sbpgmon:{check.name} */ {_DIGEST.format(query=query)}".encode()).fetchone()
             assert row is not None

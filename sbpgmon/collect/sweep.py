@@ -154,7 +154,8 @@ def _window(session: Session, relation: int, sweep: str, data: Data, state: Swee
                 break
             width.halve(f"cost {cost:.0f} by EXPLAIN, and {data.max_cost:.0f} is the limit")
         found = cursor.execute(sql.encode()).fetchone()
-        assert found is not None
+        if found is None or len(found) != 2 or not isinstance(found[0], int):
+            raise SweepError("its sweep does not return a number of rows and their names", "Mend the check's query.")
         count, names = found
     state = replace(
         state,
