@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -52,15 +53,36 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:8]
 
 
+def distinct(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One finding a key: the worst of those that share it, which says how many there are."""
+    by_key: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_key.setdefault(finding.key, []).append(finding)
+    return tuple(_worst(alike) for alike in by_key.values())
+
+
+def _worst(alike: Sequence[Finding]) -> Finding:
+    worst = min(alike, key=lambda finding: (finding.outcome is not Outcome.FAIL, finding.severity))
+    if len(alike) == 1:
+        return worst
+    return replace(worst, detail=f"{worst.detail} (One of {len(alike)} that have the same object, role and part.)")
+
+
 @dataclass(frozen=True, slots=True)
 class CheckRun:
-    """One check on one target: all that it found. `is_complete`: what is not in it is not there any more."""
+    """One check on one target: all that it found. `is_complete`: what is not in it is not there any more.
+
+    No two findings have the same key, whatever a check's query returns: the store holds one open finding a key.
+    """
 
     check: str
     findings: tuple[Finding, ...] = ()
     seconds: float = 0.0
     is_complete: bool = True
     sweep: dict[str, Any] | None = None  # of a check of data: how far it has come, for the next run
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "findings", distinct(self.findings))
 
     @property
     def outcome(self) -> Outcome:
@@ -77,7 +99,7 @@ class IsolationReading:
     runs: tuple[CheckRun, ...] = ()
     figures: dict[str, float | None] = field(default_factory=dict)  # cross_tenant_queries, …; None: not known
     slots: dict[str, int] = field(default_factory=dict)  # check -> slot of its grid
-    known_checks: tuple[str, ...] = ()  # all that are looked for on this target; empty: nothing is said of it
+    known_checks: tuple[str, ...] | None = None  # all that are looked for on this target; None: nothing is said of it
     fingerprint: str | None = None  # digest of the elements; None: not read
     elements: tuple[tuple[str, str, str], ...] = ()  # kind, object, definition of what keeps tenants apart
     ground: dict[str, Any] | None = None  # what statements are judged by; empty: no tenancy here; None: not read

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sbpgmon.catalog.catalog import Catalog
+from sbpgmon.checks import PROBE
 from sbpgmon.collect.due import as_configured, due_checks, due_metrics, intervals_of, is_asked, slot_at
 from sbpgmon.collect.guard import Guard, judge
-from sbpgmon.collect.isolation import PROBE, SWEEP_SECONDS, Task
+from sbpgmon.collect.isolation import SWEEP_SECONDS, Task
 from sbpgmon.config import Settings
 from sbpgmon.logs import LOGGER
 from sbpgmon.model import Due
@@ -67,6 +68,10 @@ class Intervals:
         tenancy = self._settings.tenancy_of(target)
         now = time.time()
         slots = due_checks(self._checks, known, now)
+        sweeps = self._gate.ask(lambda conn: sweeps_of(conn, target))
+        if sweeps is None:
+            # The store is away: how far the rows are swept, and what was bad, is known there alone.
+            slots = {name: slot for name, slot in slots.items() if self._checks[name].kind != "data"}
         checks = {name: self._checks[name] for name in slots}
         turn = slot_at(now, tenancy.probe.interval)
         is_probe_due = tenancy.probe.dsn is not None and known.get(PROBE) != turn
@@ -78,12 +83,13 @@ class Intervals:
             tenancy,
             checks,
             slots,
-            sweeps=self._gate.ask(lambda conn: sweeps_of(conn, target)) or {},
+            sweeps=sweeps or {},
             fingerprint=self._gate.ask(lambda conn: fingerprint_of(conn, target)),
             sweep_seconds=SWEEP_SECONDS,
             probe_turn=turn if is_probe_due else None,
             probe_seconds=PROBE_SECONDS,
             connect_timeout_seconds=self._settings.agent.connect_timeout,
+            enabled=frozenset(self._checks),
             has_statements="stat_statements" in intervals_of(self._catalog, self._settings.metrics),
             has_texts=self._settings.texts != "off",
         )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sbpgmon.catalog.catalog import Catalog
-from sbpgmon.checks import PROBE_CHECKS, STATEMENT_CHECKS, Check
+from sbpgmon.checks import ALLOWANCES, BUILT_IN, PROBE_CHECKS, STATEMENT_CHECKS, Check
 from sbpgmon.collect.checks import allow, expired, run_check
 from sbpgmon.collect.data import run_data_check
 from sbpgmon.collect.fingerprint import read_fingerprint
@@ -24,10 +24,7 @@ from sbpgmon.model import Server
 from sbpgmon.sources.session import Session
 from sbpgmon.tenancy import Tenancy
 
-ALLOWANCES = "allowance_expired"
 SWEEP_SECONDS = 2.0  # of each check of data in one poll
-PROBE = "probe"  # its slot stands among those of the checks
-_SAID_OTHERWISE = (*STATEMENT_CHECKS, ALLOWANCES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +40,7 @@ class Task:
     probe_turn: int | None = None  # which round the probe makes; None: it is not due
     probe_seconds: float = 600.0  # that a round may take
     connect_timeout_seconds: float = 5.0  # of the probe's login
+    enabled: frozenset[str] | None = None  # checks that are switched on, due or not; None: all
     has_statements: bool = True  # pg_stat_statements is read
     has_texts: bool = True  # the texts of statements are read
     judges_statements: bool = False  # now, as many as there are; else the store judges what comes to it
@@ -77,7 +75,7 @@ def look(
     today = datetime.now(UTC).date()
     reading = IsolationReading(session.target.name, datetime.now(UTC), slots=dict(task.slots))
     if not known.models:
-        return replace(reading, ground={})
+        return replace(reading, ground={}, known_checks=())
     runs: list[CheckRun] = []
     left_out = set()
     off = [c for c in task.checks.values() if known.has(c.models) and not is_for(c, known, task.tenancy)]
@@ -132,11 +130,25 @@ def look(
         reading = replace(reading, ground=ground)
         reading.figures.update(figures)
         runs += judged
+    elif not is_for_statements(known):
+        reading = replace(reading, ground={})
     runs.append(expired(task.tenancy.allow, today))
-    there = [name for name, check in catalog.checks.items() if is_for(check, known, task.tenancy)]
-    probed = PROBE_CHECKS if task.tenancy.probe.dsn is not None else ()
     slots = {name: slot for name, slot in task.slots.items() if name not in left_out}
-    return replace(reading, runs=tuple(runs), slots=slots, known_checks=(*sorted(there), *probed, *_SAID_OTHERWISE))
+    return replace(reading, runs=tuple(runs), slots=slots, known_checks=_looked_for(catalog, known, task))
+
+
+def _looked_for(catalog: Catalog, known: Known, task: Task) -> tuple[str, ...]:
+    """All checks of this target, due or not: findings of any other are closed."""
+    there = [
+        name
+        for name, check in sorted(catalog.checks.items())
+        if is_for(check, known, task.tenancy) and (task.enabled is None or name in task.enabled)
+    ]
+    if task.tenancy.probe.dsn is not None:
+        there += [name for name in PROBE_CHECKS if known.has(BUILT_IN[name].models)]
+    if is_for_statements(known):
+        there += STATEMENT_CHECKS
+    return (*there, ALLOWANCES)
 
 
 def _statements(

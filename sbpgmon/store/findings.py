@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from sbpgmon.findings import CheckRun, IsolationReading, Outcome
+from sbpgmon.findings import CheckRun, IsolationReading
 from sbpgmon.store.schema import SCHEMA
 from sbpgmon.store.state import note_event
 
@@ -24,7 +24,7 @@ _VALUES = "status, severity, object, role, detail, remedy, is_heuristic, allowed
 _SEEN = f"""
 UPDATE {SCHEMA}.finding_log AS f
 SET ({_VALUES}, last_seen, seen) = (r.status, r.severity, r.object, r.role, r.detail, r.remedy, r.is_heuristic,
-  r.allowed, %(time)s, f.seen + 1)
+  r.allowed, greatest(%(time)s, f.opened_at), f.seen + 1)
 FROM {_FOUND}
 WHERE f.target_id = %(target_id)s AND f.closed_at IS NULL
   AND f.check_name = r.check_name AND f.key_hash = md5(r.key)::uuid
@@ -51,7 +51,7 @@ RETURNING check_name, key, severity, status, allowed
 
 _CLOSED = f"""
 UPDATE {SCHEMA}.finding_log AS f
-SET closed_at = %(time)s, closed_because = 'gone'
+SET closed_at = greatest(%(time)s, f.opened_at), closed_because = 'gone'
 WHERE f.target_id = %(target_id)s AND f.closed_at IS NULL
   AND f.check_name = ANY(%(complete)s)
   AND NOT EXISTS (
@@ -62,18 +62,27 @@ RETURNING check_name, key, severity, status, allowed
 
 _FORGOTTEN = f"""
 UPDATE {SCHEMA}.finding_log AS f
-SET closed_at = %(time)s, closed_because = 'not looked for any more'
+SET closed_at = greatest(%(time)s, f.opened_at), closed_because = 'not looked for any more'
 WHERE f.target_id = %(target_id)s AND f.closed_at IS NULL AND f.check_name <> ALL(%(known)s)
 RETURNING check_name, key, severity, status, allowed
 """
 
+# By what is open now: a fail that a later, incomplete run could not see is still one.
 _STATE = f"""
 INSERT INTO {SCHEMA}.check_state AS s
   (target_id, check_name, last_run, status, fails, unknowns, allowed, seconds, sweep)
-SELECT %(target_id)s, r.check_name, %(time)s, r.status, r.fails, r.unknowns, r.allowed, r.seconds, r.sweep
-FROM jsonb_to_recordset(%(runs)s::jsonb)
-  AS r (check_name text, status text, fails integer, unknowns integer, allowed integer, seconds real,
-    sweep jsonb)
+SELECT %(target_id)s, r.check_name, %(time)s,
+  CASE WHEN o.fails > 0 THEN 'fail' WHEN o.unknowns > 0 THEN 'unknown' ELSE 'pass' END,
+  o.fails, o.unknowns, o.allowed, r.seconds, r.sweep
+FROM jsonb_to_recordset(%(runs)s::jsonb) AS r (check_name text, seconds real, sweep jsonb)
+CROSS JOIN LATERAL (
+  SELECT
+    count(*) FILTER (WHERE f.allowed IS NULL AND f.status = 'fail') AS fails,
+    count(*) FILTER (WHERE f.allowed IS NULL AND f.status = 'unknown') AS unknowns,
+    count(f.allowed) AS allowed
+  FROM {SCHEMA}.finding_log AS f
+  WHERE f.target_id = %(target_id)s AND f.check_name = r.check_name AND f.closed_at IS NULL
+) AS o
 ON CONFLICT (target_id, check_name) DO UPDATE
 SET (last_run, status, fails, unknowns, allowed, seconds, sweep)
   = (excluded.last_run, excluded.status, excluded.fails, excluded.unknowns, excluded.allowed,
@@ -81,16 +90,15 @@ SET (last_run, status, fails, unknowns, allowed, seconds, sweep)
 """
 
 
-def write_isolation(conn: psycopg.Connection[Any], target_id: int, reading: IsolationReading) -> list[str]:
+def write_isolation(
+    conn: psycopg.Connection[Any], target_id: int, reading: IsolationReading, *, is_replay: bool = False
+) -> list[str]:
     """Stores what was found; returns what is to be said of it: findings that opened and closed.
 
-    A reading that is older than what is stored of its checks (out of the spool) is left out.
+    A replay that is older than what is stored of its checks is left out. What was looked at just now counts
+    whatever the clock says: it may have been set back, or that of another agent before may have been ahead.
     """
-    row = conn.execute(
-        f"SELECT max(last_run) >= %s FROM {SCHEMA}.check_state WHERE target_id = %s AND check_name = ANY(%s)".encode(),
-        (reading.time, target_id, [run.check for run in reading.runs]),
-    ).fetchone()
-    if row is not None and row[0]:
+    if is_replay and _is_late(conn, target_id, reading):
         return []
     found = [
         {
@@ -112,13 +120,13 @@ def write_isolation(conn: psycopg.Connection[Any], target_id: int, reading: Isol
         "time": reading.time,
         "found": json.dumps(found),
         "complete": [run.check for run in reading.runs if run.is_complete],
-        "known": list(reading.known_checks),
+        "known": list(reading.known_checks or ()),
         "runs": json.dumps([_state(run) for run in reading.runs]),
     }
     conn.execute(_SEEN.encode(), params)
     lines = [_line("opened", *row) for row in conn.execute(_OPENED.encode(), params)]
     lines += [_line("closed", *row) for row in conn.execute(_CLOSED.encode(), params)]
-    if reading.known_checks:
+    if reading.known_checks is not None:
         lines += [_line("not looked for any more", *row) for row in conn.execute(_FORGOTTEN.encode(), params)]
         conn.execute(
             f"DELETE FROM {SCHEMA}.check_state "
@@ -153,17 +161,17 @@ def fingerprint_of(conn: psycopg.Connection[Any], target: str) -> str | None:
     return row[0] if row else None
 
 
+def _is_late(conn: psycopg.Connection[Any], target_id: int, reading: IsolationReading) -> bool:
+    """Whether something newer is stored of its checks."""
+    row = conn.execute(
+        f"SELECT max(last_run) >= %s FROM {SCHEMA}.check_state WHERE target_id = %s AND check_name = ANY(%s)".encode(),
+        (reading.time, target_id, [run.check for run in reading.runs]),
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
 def _state(run: CheckRun) -> dict[str, Any]:
-    counted = [finding.outcome for finding in run.findings if not finding.allowed]
-    return {
-        "check_name": run.check,
-        "status": run.outcome.value,
-        "fails": counted.count(Outcome.FAIL),
-        "unknowns": counted.count(Outcome.UNKNOWN),
-        "allowed": len(run.findings) - len(counted),
-        "seconds": run.seconds,
-        "sweep": run.sweep,
-    }
+    return {"check_name": run.check, "seconds": run.seconds, "sweep": run.sweep}
 
 
 def _line(what: str, check: str, key: str, severity: str, status: str, allowed: str | None) -> str:
@@ -172,14 +180,16 @@ def _line(what: str, check: str, key: str, severity: str, status: str, allowed: 
 
 def _note_changes(conn: psycopg.Connection[Any], target_id: int, reading: IsolationReading) -> None:
     """What keeps tenants apart has changed: an event says how, and the new state is kept."""
-    elements = json.dumps([{"kind": k, "object": o, "definition": d} for k, o, d in reading.elements])
+    named = {(kind, name): definition for kind, name, definition in reading.elements}
+    elements = json.dumps([{"kind": k, "object": o, "definition": d} for (k, o), d in named.items()])
     read = "jsonb_to_recordset(%(elements)s::jsonb) AS n (kind text, object text, definition text)"
     params = {"target_id": target_id, "elements": elements, "fingerprint": reading.fingerprint}
     row = conn.execute(
         f"SELECT isolation_fingerprint FROM {SCHEMA}.target WHERE target_id = %(target_id)s".encode(), params
     ).fetchone()
     before = row[0] if row else None
-    if before == reading.fingerprint:
+    # Without the elements it was the digest of the last time, as the agent knew it: by now the store has another one.
+    if before == reading.fingerprint or not reading.elements:
         return
     if before is not None:
         changes = conn.execute(

@@ -250,7 +250,7 @@ def _isolation(value: dict[str, Any] | None) -> IsolationReading | None:
             **value,
             "time": datetime.fromisoformat(value["time"]),
             "runs": tuple(runs),
-            "known_checks": tuple(value["known_checks"]),
+            "known_checks": None if value["known_checks"] is None else tuple(value["known_checks"]),
             "elements": tuple((kind, name, definition) for kind, name, definition in value["elements"]),
         }
     )

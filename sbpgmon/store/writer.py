@@ -10,6 +10,7 @@ import psycopg
 
 from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.errors import SbpgmonError
+from sbpgmon.findings import IsolationReading
 from sbpgmon.model import Metric, Reading, Status, TargetPoll, WriteResult
 from sbpgmon.sources.probe import other_server
 from sbpgmon.sources.session import explain
@@ -139,12 +140,30 @@ class Writer:
                         raise
                     result.notes.append(("", f"statement texts: {explain(error)}"))
             if poll.isolation is not None and result.refusal is None:
-                result.findings = write_isolation(conn, target_id, poll.isolation)
-                if poll.isolation.ground is not None:
-                    keep_look(conn, target_id, poll.isolation.time, poll.isolation.ground)
+                self._write_isolation(conn, target_id, poll.isolation, result, is_replay=is_replay)
         for snapshot in kept:
             self._spool.keep_last(poll.target, snapshot.reading, snapshot.snapshot_id)
         return result
+
+    def _write_isolation(
+        self,
+        conn: psycopg.Connection[Any],
+        target_id: int,
+        reading: IsolationReading,
+        result: WriteResult,
+        *,
+        is_replay: bool,
+    ) -> None:
+        """What the store does not take of it is said, and holds up neither the poll nor those that wait."""
+        try:
+            with conn.transaction():
+                result.findings = write_isolation(conn, target_id, reading, is_replay=is_replay)
+                if reading.ground is not None:
+                    keep_look(conn, target_id, reading.time, reading.ground)
+        except psycopg.Error as error:
+            if concerns_store(error, conn):
+                raise
+            result.notes.append(("", f"checks of tenant isolation: {explain(error)}"))
 
     def _look_up(self, conn: psycopg.Connection[Any], target: str) -> None:
         if target not in self._target_ids:

@@ -1,0 +1,222 @@
+"""What carries findings from a target into the store: nothing of it is lost, doubled, or holds up the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from sbpgmon.demo.server import Cluster
+from sbpgmon.errors import StoreError
+from sbpgmon.findings import CheckRun, Finding, IsolationReading, Outcome
+from sbpgmon.store import lease
+from sbpgmon.store.connection import StoreConnection
+from sbpgmon.store.findings import write_isolation
+from sbpgmon.store.spool import load
+from tests.integration.support import CHECKS, METRICS, OWNER, TARGET, Site
+from tests.isolation.world import World
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OPEN = "SELECT check_name, status FROM monitoring.finding WHERE is_open ORDER BY 1, key"
+# What it says is the server's and not the database's.
+OFF: dict[str, Any] = {"server_rls_cve": {"enabled": False}}
+TWICE = (
+    "-- Things, and none of them has a name of its own.\n--\n-- model: all\n-- severity: P2\n"
+    "select 'thing' as object, 'Thing ' || n || '.' as detail, 'Mend it.' as remedy from generate_series(1, 3) as n\n"
+)
+
+
+@pytest.fixture
+def tenanted(monitored: Site, make_world: Callable[[str], World]) -> tuple[Site, World]:
+    """A store, and a target of many tenants."""
+    world = make_world("pool")
+    monitored.targets = {TARGET: world.target.dsn}
+    _configure(monitored, world)
+    return monitored, world
+
+
+def _configure(
+    site: Site, world: World, checks: dict[str, Any] | None = None, more: dict[str, Any] | None = None, **tenancy: Any
+) -> None:
+    names = [*CHECKS, *(checks or {})]
+    site.configure(
+        metrics={name: {"enabled": name == "server"} for name in METRICS},
+        checks={name: {"interval": "100ms"} for name in names} | OFF | (checks or {}),
+        tenancy=world.tenancy(tenancy).model_dump(mode="json", exclude_none=True),
+        **(more or {}),
+    )
+
+
+@pytest.fixture
+def store(monitored: Site) -> Iterator[psycopg.Connection[Any]]:
+    """A transaction of the store, for findings that come from nowhere."""
+    with contextlib.closing(StoreConnection(monitored.database.dsn(OWNER))) as own, own.transaction() as conn:
+        assert lease.target_ids(conn, [TARGET]) == {TARGET: 1}
+        yield conn
+
+
+def _finding(name: str, outcome: Outcome = Outcome.FAIL, **changes: Any) -> Finding:
+    values = {"severity": "P1", "object": name, "role": "", "detail": "A tenant could.", "remedy": "Mend it."}
+    return Finding("things", outcome, **(values | changes))
+
+
+def _reading(*findings: Finding, after: float = 0, is_complete: bool = True, **more: Any) -> IsolationReading:
+    run = CheckRun("things", findings, is_complete=is_complete)
+    return IsolationReading(TARGET, NOW + timedelta(seconds=after), (run,), **more)
+
+
+def _open(store: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
+    return store.execute(
+        "SELECT object, status FROM monitoring.finding_log WHERE closed_at IS NULL ORDER BY 1"
+    ).fetchall()
+
+
+# One key, one finding
+
+
+def test_rows_of_one_key_are_one_finding(tenanted: tuple[Site, World]) -> None:
+    site, world = tenanted
+    site.add_file("checks/things.sql", TWICE)
+    _configure(site, world, {"things": {"interval": "100ms"}}, {"queries_dir": "queries"})
+    site.polled()
+    site.polled()
+    rows = site.ask("SELECT key, detail, seen FROM monitoring.finding WHERE check_name = 'things'")
+    assert rows == [("things:thing", "Thing 1. (One of 3 that have the same object, role and part.)", 2)]
+    found = json.loads(site.run("tenants", "check", "--check", "things", "--format", "json", check=3).stdout)
+    assert [row["key"] for row in found["findings"]] == ["things:thing"]
+
+
+def test_of_findings_of_one_key_the_worst_counts() -> None:
+    run = CheckRun(
+        "things",
+        (_finding("a", Outcome.UNKNOWN, severity="P0"), _finding("a", severity="P2"), _finding("a"), _finding("b")),
+    )
+    assert [(f.object, f.outcome, f.severity) for f in run.findings] == [
+        ("a", Outcome.FAIL, "P1"),
+        ("b", Outcome.FAIL, "P1"),
+    ]
+    assert CheckRun("things", run.findings).findings == run.findings
+
+
+def test_two_allowances_that_ended(tenanted: tuple[Site, World]) -> None:
+    site, world = tenanted
+    ended = {"check": "cross_tenant_queries", "reason": "a report", "expires": "2026-01-01"}
+    _configure(site, world, allow=[ended, {**ended, "queryid": 7}, {**ended, "tag": "report"}])
+    site.polled()
+    rows = site.ask("SELECT key FROM monitoring.finding WHERE check_name = 'allowance_expired' ORDER BY 1")
+    ends = ("cross_tenant_queries", "cross_tenant_queries 7", "cross_tenant_queries report")
+    assert [key for (key,) in rows] == [f"allowance_expired:cross_tenant_queries::{end}" for end in ends]
+    assert "holds no longer" in site.run("tenants", "explain", "allowance_expired").stdout
+
+
+def test_what_the_store_does_not_take_holds_up_nothing_else(tenanted: tuple[Site, World]) -> None:
+    site, world = tenanted
+    # JSON in a database cannot hold this character.
+    _configure(site, world, allow=[{"check": "x", "reason": "a\x00b", "expires": "2026-01-01"}])
+    outcome = site.polled()
+    assert outcome.spooled == 0
+    assert site.spooled == []
+    assert site.value("SELECT count(*) FROM monitoring.snapshot WHERE metric = 'server' AND status = 'ok'") == 1
+
+
+# Fail, unknown, closed
+
+
+def test_what_an_incomplete_run_did_not_see_still_fails(store: psycopg.Connection[Any]) -> None:
+    write_isolation(store, 1, _reading(_finding("a"), _finding("b", allowed="fine")))
+    write_isolation(store, 1, _reading(_finding("", Outcome.UNKNOWN), after=1, is_complete=False))
+    state = "SELECT status, fails, unknowns, allowed FROM monitoring.check_state"
+    assert store.execute(state).fetchall() == [("fail", 1, 1, 1)]
+    write_isolation(store, 1, _reading(after=2))
+    assert store.execute(state).fetchall() == [("pass", 0, 0, 0)]
+
+
+def test_a_clock_that_was_set_back(store: psycopg.Connection[Any]) -> None:
+    write_isolation(store, 1, _reading(_finding("a")))
+    lines = write_isolation(store, 1, _reading(_finding("b"), after=-3600))
+    assert _open(store) == [("b", "fail")]
+    assert len(lines) == 2
+    times = store.execute("SELECT bool_and(closed_at >= opened_at) FROM monitoring.finding_log WHERE object = 'a'")
+    assert times.fetchall() == [(True,)]
+
+
+def test_an_old_reading_out_of_the_spool(store: psycopg.Connection[Any]) -> None:
+    write_isolation(store, 1, _reading(_finding("a"), after=10))
+    assert write_isolation(store, 1, _reading(_finding("b")), is_replay=True) == []
+    assert write_isolation(store, 1, _reading(_finding("b"), after=10), is_replay=True) == []
+    assert _open(store) == [("a", "fail")]
+    write_isolation(store, 1, _reading(_finding("b"), after=20), is_replay=True)
+    assert _open(store) == [("b", "fail")]
+
+
+def test_a_check_that_is_switched_off(tenanted: tuple[Site, World]) -> None:
+    site, world = tenanted
+    world.run("ALTER TABLE app.bets DISABLE ROW LEVEL SECURITY")
+    site.polled()
+    assert site.ask(OPEN) == [("rls_disabled", "fail")]
+    _configure(site, world, {"rls_disabled": {"enabled": False}})
+    site.polled()
+    assert site.ask(OPEN) == []
+    assert site.ask("SELECT closed_because FROM monitoring.finding") == [("not looked for any more",)]
+    assert site.ask("SELECT FROM monitoring.isolation_check WHERE check_name = 'rls_disabled'") == []
+
+
+def test_where_no_tenancy_is_found_any_more(tenanted: tuple[Site, World]) -> None:
+    site, world = tenanted
+    world.run("ALTER TABLE app.bets DISABLE ROW LEVEL SECURITY")
+    site.polled()
+    site.configure(
+        metrics={name: {"enabled": name == "server"} for name in METRICS},
+        checks={name: {"interval": "100ms"} for name in CHECKS},
+        tenancy={"model": ["auto"]},
+    )
+    world.run("DROP SCHEMA app CASCADE")
+    site.polled()
+    assert site.ask(OPEN) == []
+    assert site.ask("SELECT * FROM monitoring.isolation") == []
+
+
+def test_sweeps_wait_for_the_store(outage: Site, own_cluster: Cluster, make_world: Callable[[str], World]) -> None:
+    world = make_world("pool")
+    outage.targets = {TARGET: world.target.dsn}
+    world.run(
+        "GRANT USAGE ON SCHEMA app TO {reader}; GRANT SELECT ON ALL TABLES IN SCHEMA app TO {reader};"
+        "ALTER ROLE {reader} BYPASSRLS"
+    )
+    _configure(outage, world, data={"enabled": True})
+    outage.polled()
+    own_cluster.stop()
+    assert isinstance(outage.collect().worst, StoreError)
+    waiting, _ = load(outage.spooled[0].read_bytes())
+    assert waiting.isolation is not None
+    looked_at = {run.check for run in waiting.isolation.runs}
+    assert "rls_disabled" in looked_at
+    assert "orphan_tenant" not in looked_at
+    own_cluster.start()
+    outage.polled()
+    assert outage.value("SELECT status FROM monitoring.isolation_check WHERE check_name = 'orphan_tenant'") == "pass"
+
+
+# The fingerprint
+
+
+def test_a_digest_without_its_elements_changes_nothing(store: psycopg.Connection[Any]) -> None:
+    first, second = (("table", "app.bets", "on"),), (("table", "app.bets", "off"),)
+    write_isolation(store, 1, _reading(fingerprint="one", elements=first))
+    write_isolation(store, 1, _reading(after=1, fingerprint="two", elements=second))
+    # Read when the agent took the first for the last.
+    write_isolation(store, 1, _reading(after=2, fingerprint="one"))
+    kept = store.execute("SELECT isolation_fingerprint FROM monitoring.target WHERE target_id = 1").fetchall()
+    assert kept == [("two",)]
+    assert len(store.execute("SELECT FROM monitoring.isolation_element").fetchall()) == 1
+
+
+def test_elements_of_one_name(store: psycopg.Connection[Any]) -> None:
+    twice = (("function", "app.f(…)", "a"), ("function", "app.f(…)", "b"))
+    write_isolation(store, 1, _reading(fingerprint="one", elements=twice))
+    assert store.execute("SELECT definition FROM monitoring.isolation_element").fetchall() == [("b",)]
