@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 import time
@@ -21,7 +22,9 @@ from sbpgmon.tenancy import Probe
 CONTEXT, ROWS, KEY, SCHEMA = "probe_without_context", "probe_foreign_rows", "probe_foreign_key", "probe_foreign_schema"
 _TIMEOUT_SECONDS = 2.0
 _ROUND_TRIPS = 5
+_GRACE_SECONDS = 3.0  # after the round's time, for the statement in hand
 _NOT_KNOWN = ("57014", "55P03", "53")  # too slow, locked, out of something: says nothing of tenants
+_DIRECTLY = "Let [tenancy.probe] dsn lead to the server itself, not to a pooler, on a login that nobody else uses."
 _DEARER = "Add an index that begins with the tenant key, or raise [tenancy.probe] max_cost."
 
 
@@ -48,7 +51,7 @@ class Trial:
     role: str
     tables: Sequence[Table]
     tenants: Sequence[str]  # keys of the tenants of this round, as text
-    budget_seconds: float
+    ends_at: float  # by time.monotonic()
     found: dict[str, list[Finding]] = field(default_factory=dict)
     unseen: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)  # check -> object -> why, way out
     figures: dict[str, float | None] = field(default_factory=dict)
@@ -66,9 +69,11 @@ class Trial:
         runs = []
         for check in checks:
             findings = list(self.found.get(check, []))
+            failed = {finding.key for finding in findings}
             for name, (why, way_out) in self.unseen.get(check, {}).items():
                 unknown = Finding(check, Outcome.UNKNOWN, BUILT_IN[check].severity, name, self.role, why, way_out)
-                findings.append(limited(unknown, is_confirmed=self.known.confirmed))
+                if unknown.key not in failed:
+                    findings.append(limited(unknown, is_confirmed=self.known.confirmed))
             runs.append(CheckRun(check, tuple(findings), is_complete=check not in self.unseen))
         return runs
 
@@ -94,15 +99,14 @@ def try_tenants(
     role = probe.role or (known.app_roles[0] if known.app_roles else "")
     trial = Trial(
         Target(name=f"{session.target.name[:57]}.probe", dsn=probe.dsn), connect_timeout_seconds, known, probe, role,
-        (), (), budget_seconds,
+        (), (), time.monotonic() + budget_seconds,
     )  # fmt: skip
-    began = time.monotonic()
     try:
         trial.tables = _tables(session, known)
         if "rls" in known.models:
-            _try_pool(trial, session, turn, progress, began)
+            _try_pool(trial, session, turn, progress)
         if "schema" in known.models:
-            _try_schemas(trial, turn, progress, began)
+            _try_schemas(trial, turn, progress)
     except SbpgmonError as error:
         for check in checks:
             trial.miss(check, "", f"Not tried: {error.what.rstrip('.')}.", error.way_out or "See [tenancy.probe].")
@@ -115,7 +119,7 @@ def _tables(session: Session, known: Known) -> list[Table]:
     return [Table(kind, name, key, tuple(pk), count, tenant) for kind, name, key, pk, count, tenant in rows]
 
 
-def _try_pool(trial: Trial, own: Session, turn: int, progress: Callable[[str], None], began: float) -> None:
+def _try_pool(trial: Trial, own: Session, turn: int, progress: Callable[[str], None]) -> None:
     """Shared tables under row level security: without a context, then as one tenant and as another."""
     tables = [table for table in trial.tables if table.kind == "pool"]
     setting = trial.known.setting
@@ -125,7 +129,7 @@ def _try_pool(trial: Trial, own: Session, turn: int, progress: Callable[[str], N
         return
     with _login(trial) as session:
         # On a fresh connection: once it was set, an unset setting reads '' and hides a policy that fails open.
-        for table in _within(trial, tables, CONTEXT, began):
+        for table in _within(trial, tables, CONTEXT):
             progress(f"{CONTEXT} {table.object}")
             _without_context(trial, session, table)
         if setting is None:
@@ -141,7 +145,7 @@ def _try_pool(trial: Trial, own: Session, turn: int, progress: Callable[[str], N
                     "sbpgmon grants --tenancy prints the grant.",
                 )  # fmt: skip
             return
-        for table in _within(trial, tables, ROWS, began):
+        for table in _within(trial, tables, ROWS):
             progress(f"{ROWS} {table.object}")
             _as_tenants(trial, session, table, setting)
     if tables:
@@ -154,6 +158,7 @@ def _without_context(trial: Trial, session: Session, table: Table) -> None:
     try:
         with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
             _become(cursor, trial.role)
+            is_used = _is_used(cursor, trial.known.setting)
             query = f"SELECT EXISTS (SELECT FROM {table.object})"
             if _cost(cursor, query, ()) > trial.probe.max_cost:
                 trial.miss(CONTEXT, table.object, "Looking without a context would cost too much.", _DEARER)
@@ -162,6 +167,10 @@ def _without_context(trial: Trial, session: Session, table: Table) -> None:
     except TargetError as error:
         _said_no(trial, CONTEXT, table, error)
         return
+    if is_used and not (row is not None and row[0]):
+        trial.miss(
+            CONTEXT, "", f"On its connection {trial.known.setting} had been set before: it is not fresh.", _DIRECTLY
+        )
     if row is not None and row[0]:
         trial.fail(
             CONTEXT,
@@ -189,10 +198,10 @@ def _as_tenants(trial: Trial, session: Session, table: Table, setting: str) -> N
     for place, tenant in enumerate(keys):
         foreign = others[(place + 1) % len(others)]
         tests: list[tuple[str, str, tuple[str, ...], str]] = [
-            (ROWS, f"{table.key} IS DISTINCT FROM %s", (tenant,), f"rows of tenants other than {tenant}")
+            (ROWS, f"{_plain(table.key)} IS DISTINCT FROM %s", (tenant,), f"rows of tenants other than {tenant}")
         ]
         if table.primary_key and foreign != tenant:
-            exact = " AND ".join(f"{name} = %s" for name in table.primary_key)
+            exact = " AND ".join(f"{_plain(name)} = %s" for name in table.primary_key)
             tests.append((KEY, exact, keys[foreign], f"a row of tenant {foreign} by its primary key"))
         for check, condition, values, what in tests:
             _foreign(trial, session, table, setting, tenant, check, condition, values, what)
@@ -205,7 +214,7 @@ def _own_row(trial: Trial, session: Session, table: Table, setting: str, tenant:
         with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
             _become(cursor, trial.role)
             cursor.execute("SELECT pg_catalog.set_config(%s, %s, true)", (setting, tenant))
-            query = f"SELECT {picked} FROM {table.object} WHERE {table.key} = %s LIMIT 1"
+            query = f"SELECT {_plain(picked)} FROM {_plain(table.object)} WHERE {_plain(table.key)} = %s LIMIT 1"
             if _cost(cursor, query, (tenant,)) > trial.probe.max_cost:
                 trial.miss(KEY, table.object, "Looking for a tenant's own row would cost too much.", _DEARER)
                 return None
@@ -224,7 +233,7 @@ def _foreign(
         with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
             _become(cursor, trial.role)
             cursor.execute("SELECT pg_catalog.set_config(%s, %s, true)", (setting, tenant))
-            query = f"SELECT EXISTS (SELECT FROM {table.object} WHERE {condition})"
+            query = f"SELECT EXISTS (SELECT FROM {_plain(table.object)} WHERE {condition})"
             if _cost(cursor, query, values) > trial.probe.max_cost:
                 trial.miss(check, table.object, "Looking for others' rows would cost too much.", _DEARER)
                 return
@@ -242,7 +251,7 @@ def _foreign(
         )
 
 
-def _try_schemas(trial: Trial, turn: int, progress: Callable[[str], None], began: float) -> None:
+def _try_schemas(trial: Trial, turn: int, progress: Callable[[str], None]) -> None:
     """A schema for each tenant: one tenant's role is refused at every table of another."""
     members = [member for member in trial.known.tenant_schemas if member.role]
     if len(members) < 2:
@@ -255,7 +264,7 @@ def _try_schemas(trial: Trial, turn: int, progress: Callable[[str], None], began
         for place, member in enumerate(chosen):
             foreign = chosen[(place + 1) % len(chosen)].tenant
             tables = [table for table in trial.tables if table.kind == "schema" and table.tenant == foreign]
-            for table in _within(trial, tables, SCHEMA, began):
+            for table in _within(trial, tables, SCHEMA):
                 progress(f"{SCHEMA} {table.object}")
                 _foreign_table(trial, session, table, member.role, member.tenant)
     first = {member.tenant: member for member in chosen}
@@ -298,9 +307,25 @@ def _said_no(trial: Trial, check: str, table: Table, error: TargetError, *, is_r
         trial.miss(check, table.object, f"Not seen: {error.what.rstrip('.')}.", error.way_out)
 
 
+def _plain(name: str) -> str:
+    """A name in a statement with parameters, of which none begins in it."""
+    return name.replace("%", "%%")
+
+
 def _become(cursor: Any, role: str) -> None:
     quoted = '"' + role.replace('"', '""') + '"'
     cursor.execute(f"SET LOCAL ROLE {quoted}".encode())
+
+
+def _is_used(cursor: Any, setting: str | None) -> bool:
+    """Whether a transaction on this server connection has set the context before: it reads '' then, which no default
+    of the database or of the login gives it. A pooler hands such connections on."""
+    row = cursor.execute(
+        "SELECT current_setting(%s, true) = '' AND NOT EXISTS (SELECT FROM pg_db_role_setting AS s "
+        "CROSS JOIN unnest(s.setconfig) AS c (text) WHERE lower(split_part(c.text, '=', 1)) = lower(%s))",
+        (setting, setting),
+    ).fetchone()
+    return bool(row[0])
 
 
 def _cost(cursor: Any, query: str, values: Sequence[str]) -> float:
@@ -309,14 +334,18 @@ def _cost(cursor: Any, query: str, values: Sequence[str]) -> float:
     return float(plan[0]["Plan"]["Total Cost"])
 
 
-def _login(trial: Trial) -> Session:
-    return Session(trial.login, trial.connect_timeout_seconds)
+@contextlib.contextmanager
+def _login(trial: Trial) -> Iterator[Session]:
+    """A connection of the probe's own, which ends with the round also where the server hangs."""
+    left = max(0.0, trial.ends_at - time.monotonic()) + _GRACE_SECONDS
+    with Session(trial.login, trial.connect_timeout_seconds) as session, session.deadline(left):
+        yield session
 
 
-def _within(trial: Trial, tables: Sequence[Table], check: str, began: float) -> Iterator[Table]:
+def _within(trial: Trial, tables: Sequence[Table], check: str) -> Iterator[Table]:
     """The tables that there is time for; of the others it is not known."""
     for place, table in enumerate(tables):
-        if time.monotonic() - began > trial.budget_seconds:
+        if time.monotonic() > trial.ends_at:
             why = f"{len(tables) - place} of {len(tables)} tables were not tried: the time of a round was over."
             trial.miss(check, "", why, "Look at the slow ones: sbpgmon tenants check tries them all.")
             return
@@ -353,13 +382,9 @@ def _tenants(trial: Trial, own: Session, session: Session, turn: int) -> list[st
 
 
 def _relation(own: Session, known: Known) -> list[tuple[str, str]]:
-    query = (
-        "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), quote_ident(%s) "
-        "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
-        "WHERE %s IN (n.nspname || '.' || c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname))"
-    )
+    """The table of the tenants, and its column, as SQL writes them."""
     with own.transaction(_TIMEOUT_SECONDS) as (cursor, _):
-        return cursor.execute(query, (known.tenants_pk, known.tenants_table)).fetchall()
+        return cursor.execute(render_question("tenants_table", known.sql()).encode()).fetchall()
 
 
 def _sizes(own: Session, trial: Trial) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -146,3 +149,84 @@ def test_a_schema_for_each_tenant(schemas: World) -> None:
     unknown = [finding for finding in runs[SCHEMA].findings if finding.outcome is Outcome.UNKNOWN]
     assert unknown
     assert schemas.names["t_gamma_app"] in unknown[0].remedy
+
+
+def test_a_connection_that_is_not_fresh(pool: World) -> None:
+    """As behind a pooler: once it was set, an unset setting reads '' and hides a policy that fails open."""
+    login = _login(pool, "{app}")
+    pool.run(
+        "ALTER POLICY tenant_isolation ON app.bets USING (current_setting('app.tenant_id', true) IS NULL "
+        "OR tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid)"
+    )
+    assert _objects(_try(pool, login)[0][CONTEXT]) == {"app.bets"}
+    used = pool.database.dsn(login) + " options='-c app.tenant_id='"
+    run = _try(pool, login, probe={"dsn": used})[0][CONTEXT]
+    assert {finding.outcome for finding in run.findings} == {Outcome.UNKNOWN}
+    assert "not to a pooler" in run.findings[0].remedy
+    assert not run.is_complete
+    # Where the database itself has it empty, that is what every connection of the application begins with.
+    pool.run("ALTER DATABASE {database} SET app.tenant_id = ''")
+    assert not _try(pool, login)[0][CONTEXT].findings
+
+
+def test_an_unknown_does_not_hide_a_fail(pool: World) -> None:
+    """One tenant sees others' rows; for the next one the policy takes too long."""
+    login = _login(pool, "{app}")
+    pool.run(
+        "CREATE FUNCTION app.slow() RETURNS boolean LANGUAGE sql AS 'SELECT pg_sleep(10) IS NULL';"
+        "GRANT EXECUTE ON FUNCTION app.slow() TO {app};"
+        "CREATE POLICY leak ON app.bets FOR SELECT TO {app} USING (CASE current_setting('app.tenant_id', true) "
+        "WHEN '{acme}' THEN true WHEN '{beta}' THEN tenant_id <> '{beta}' AND app.slow() ELSE false END)"
+    )
+    runs, _ = _try(pool, login)
+    findings = [finding for finding in runs[ROWS].findings if finding.object == "app.bets"]
+    assert [finding.outcome for finding in findings] == [Outcome.FAIL]
+
+
+def test_names_that_only_quotes_carry(pool: World) -> None:
+    login = _login(pool, "{app}")
+    pool.run(
+        """
+        CREATE TABLE app."50% O'ff.%s" ("%id" int PRIMARY KEY, tenant_id uuid NOT NULL);
+        INSERT INTO app."50% O'ff.%s" VALUES (1, '{acme}'), (2, '{beta}');
+        GRANT SELECT ON app."50% O'ff.%s" TO {app}
+        """
+    )
+    runs, _ = _try(pool, login)
+    for check in (CONTEXT, KEY, ROWS):
+        assert _objects(runs[check]) == {'app."50% O\'ff.%s"'}
+
+
+def test_a_table_of_the_tenants_without_its_schema(pool: World) -> None:
+    login = _login(pool, "{app}")
+    runs, _ = _try(pool, login, key={"columns": ["tenant_id"], "tenants_table": "tenants", "tenants_pk": "id"})
+    assert {check: run.findings for check, run in runs.items()} == {CONTEXT: (), KEY: (), ROWS: ()}
+
+
+def test_a_server_that_hangs(pool: World) -> None:
+    """A backend that is stopped answers neither a cancel nor a timeout of its own: the round ends all the same."""
+    login = _login(pool, "{app}")
+    pool.run(
+        "CREATE FUNCTION app.slow() RETURNS boolean LANGUAGE sql AS 'SELECT pg_sleep(1) IS NULL';"
+        "ALTER POLICY tenant_isolation ON app.bets USING (app.slow())"
+    )
+    stopped: list[int] = []
+
+    def stop() -> None:
+        with pool.database.connect() as admin:
+            query = "SELECT pid FROM pg_stat_activity WHERE usename = %s AND query LIKE '%%EXISTS%%'"
+            while not stopped:
+                stopped.extend(pid for (pid,) in admin.execute(query, (login,)))
+        os.kill(stopped[0], signal.SIGSTOP)
+
+    tenancy = pool.tenancy({"probe": {"dsn": pool.database.dsn(login)}})
+    try:
+        with Session(pool.target, 5.0) as session, ThreadPoolExecutor() as threads:
+            known = know(session, probe(session), tenancy)
+            done = threads.submit(stop)
+            runs, _ = try_tenants(session, known, tenancy.probe, 5.0, budget_seconds=0.5)
+            done.result()
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    assert {finding.outcome for run in runs for finding in run.findings} == {Outcome.UNKNOWN}
