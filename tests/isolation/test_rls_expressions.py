@@ -43,6 +43,10 @@ CREATE FUNCTION app.visible_coalesce(t uuid) RETURNS boolean LANGUAGE sql STABLE
   AS $$ SELECT t = coalesce(nullif(current_setting('app.tenant_id', true), '')::uuid, t) $$;
 CREATE FUNCTION app.visible_atomic(t uuid) RETURNS boolean LANGUAGE sql STABLE
   RETURN current_setting('app.tenant_id', true) IS NULL OR t = current_setting('app.tenant_id')::uuid;
+-- These know of who asks what they are told, and no more.
+CREATE FUNCTION app.is_same(a uuid, b uuid) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT a = b $$;
+CREATE FUNCTION app.is_given(a anyelement) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT a IS NOT NULL $$;
+CREATE FUNCTION app.is_low(i bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN i < 1000; END $$;
 CREATE VIEW app.my_tenants AS
   SELECT m.tenant_id FROM app.members AS m WHERE m.login = current_user;
 """.replace("{nobody}", NOBODY)
@@ -71,6 +75,7 @@ SOUND = [
     "app.owns_user(user_id)",
     "app.may_see(tenant_id)",
     "app.may_see({t}.tenant_id)",
+    f"app.is_same(tenant_id, {FIXED})",
     "tenant_id = app.setting('tenant_id')::uuid",
     "tenant_id = app.tenant_or_nobody()",
     "tenant_id = (current_setting('request.jwt.claims', true)::jsonb ->> 'tenant_id')::uuid",
@@ -140,6 +145,10 @@ IGNORES_KEY = [
     "EXISTS (SELECT FROM app.members AS m WHERE m.login = current_user)",
     "EXISTS (SELECT FROM app.events AS e WHERE e.id = {t}.user_id AND e.starts_at > now())",
     f"tenant_id > {FIXED}",
+    "tenant_id IN ('{acme}', '{beta}')",
+    "app.is_low(id)",
+    "app.is_given(tenant_id)",
+    "app.is_given({t}.*)",
     f"tenant_id::text LIKE {LOOSE} || '%'",
 ]
 OR_COMBINATION = [

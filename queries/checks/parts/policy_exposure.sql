@@ -3,7 +3,9 @@
 -- `weakness` is always (nothing is asked), keyless (something is, but not whose row it is), or (the key is asked for,
 -- or something else will do), open (the key is asked for while the context is set, and not while it is unset).
 -- Permissive policies let a row through where one of them does, restrictive ones where all do: a weak permissive one is
--- left out where a restrictive one holds, a weak restrictive one where the permissive ones hold. `is_beside`: another
+-- left out where a restrictive one holds, a weak restrictive one where the permissive ones hold. One tenant's key as a
+-- literal is keyless where the same role has a policy by the context, and sound where it has none: that role is the
+-- tenant's own. `is_beside`: another
 -- permissive policy for the same asks for the key. `bound` is the condition that a remedy can put in its place.
 --
 -- uses: tenancy, policy_judgement, app_identity, membership
@@ -11,8 +13,11 @@ with judged as (
   select
     j.*,
     case
+      when j.foreign_row = 'f' and j.has_key and not j.has_context then 'fixed'
       when j.foreign_row = 'f' then case when j.unset_row = 'f' then 'sound' else 'open' end
       when j.foreign_row = 't' and (j.has_key or not j.has_context) then 'always'
+      -- A list of literals is no tenant, nor is it all of them.
+      when j.has_key and not j.has_context and j.expression like '%ANY (ARRAY[%' then 'keyless'
       when j.has_key and not j.has_context then 'always'
       when j.has_key and j.has_alternative then 'or'
       else 'keyless'
@@ -41,12 +46,14 @@ applied as (
     u.*,
     i.app,
     i.app_name,
-    bool_or(u.is_permissive and u.weakness in ('sound', 'open', 'or')) over one as has_keyed,
-    bool_or(u.is_permissive and u.weakness <> 'sound') over one as is_passed_unset,
-    bool_or(u.is_permissive and u.weakness not in ('sound', 'open')) over one as is_passed,
-    bool_or(not u.is_permissive and u.weakness = 'sound') over one as is_held_unset,
-    bool_or(not u.is_permissive and u.weakness in ('sound', 'open')) over one as is_held,
-    bool_or(not u.is_permissive and u.weakness in ('sound', 'open', 'or')) over one as is_held_by_key
+    bool_or(u.is_permissive and u.weakness in ('sound', 'fixed', 'open', 'or')) over one as has_keyed,
+    bool_or(u.is_permissive and u.has_key and u.has_context and u.weakness in ('sound', 'open', 'or')) over one
+      as has_bound,
+    bool_or(u.is_permissive and u.weakness not in ('sound', 'fixed')) over one as is_passed_unset,
+    bool_or(u.is_permissive and u.weakness not in ('sound', 'fixed', 'open')) over one as is_passed,
+    bool_or(not u.is_permissive and u.weakness in ('sound', 'fixed')) over one as is_held_unset,
+    bool_or(not u.is_permissive and u.weakness in ('sound', 'fixed', 'open')) over one as is_held,
+    bool_or(not u.is_permissive and u.weakness in ('sound', 'fixed', 'open', 'or')) over one as is_held_by_key
   from used as u
   join app_identity as i
     on i.is_settable and not i.is_exempt
@@ -72,10 +79,10 @@ select
   a.polname,
   a.app_name,
   a.clause,
-  a.weakness,
+  case a.weakness when 'fixed' then 'keyless' else a.weakness end as weakness,
   a.is_permissive,
   a.expression,
-  bool_or(a.is_permissive and a.has_keyed and a.weakness in ('always', 'keyless')) as is_beside,
+  bool_or(a.is_permissive and a.has_keyed and a.weakness in ('always', 'keyless', 'fixed')) as is_beside,
   concat_ws(
     ', ',
     case when bool_or(a.act = 'r') then 'read' end,
@@ -91,6 +98,7 @@ cross join tenancy as c
 where case
   when a.weakness = 'open' then not a.is_held_unset and (a.is_permissive or a.is_passed_unset)
   when a.weakness = 'or' and not a.is_permissive then a.is_passed and not a.is_held
+  when a.weakness = 'fixed' then a.is_permissive and a.has_bound and not a.is_held_by_key
   when a.weakness in ('always', 'keyless', 'or') then a.is_permissive and not a.is_held_by_key
 end
 group by a.oid, a.object, a.polname, a.app_name, a.clause, a.weakness, a.is_permissive, a.expression, a.key,

@@ -1,12 +1,16 @@
 -- Functions that policies call, and what their bodies seem to do: a guess, by text alone.
 --
--- `kind`: G guards (a boolean whose body names the tenant key), O is open (a boolean that lets through what has no
--- context), D falls back to one tenant, '' none of these. `name` is written as in a policy's expression.
+-- `kind`: P is plain (its body calls nothing and reads no table, so it knows of who asks what it is told alone), G guards
+-- (a boolean whose body names the tenant key), O is open (a boolean that lets through what has no context), D falls back
+-- to one tenant, '' none of these. `name` is written as in a policy's expression.
 --
 -- uses: tenancy
 select
   quote_ident(n.nspname) || '.' || quote_ident(f.proname) as name,
   case
+    when l.lanname in ('sql', 'plpgsql')
+      and b.body !~ '\w ?\(|current_|\m(session_user|user|system_user|from|perform|execute|table)\M'
+      then 'P'
     when f.prorettype = 'bool'::regtype and b.body ~ 'current_setting' and (
       b.body ~ '(is null|= '''')[^;]* then (return )?true'
       or b.body ~ '\)(::\w+)?\)* (is null|= '''')\)* or '
@@ -24,6 +28,7 @@ select
   end as kind
 from pg_proc as f
 join pg_namespace as n on n.oid = f.pronamespace
+join pg_language as l on l.oid = f.prolang
 cross join tenancy as t
 cross join lateral (
   select regexp_replace(
