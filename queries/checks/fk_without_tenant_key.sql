@@ -35,21 +35,40 @@ select
     'A row of %s can point at another tenant''s row of %s: the foreign key %I (%s) does not carry %I.',
     c.child_object, c.parent_object, c.conname, n.child_columns, c.child_key
   ) as detail,
-  format(
-    'ALTER TABLE %s DROP CONSTRAINT %I, ADD FOREIGN KEY (%I, %s) REFERENCES %s (%I, %s); the latter needs a unique '
-      'constraint on what it points at.',
-    c.child_object, c.conname, c.child_key, n.child_columns, c.parent_object, c.parent_key, n.parent_columns
+  case
+    when not u.is_unique
+      then format('ALTER TABLE %s ADD UNIQUE (%s); ', c.parent_object,
+        concat_ws(', ', quote_ident(c.parent_key), n.to_columns))
+    else ''
+  end || format(
+    'ALTER TABLE %s DROP CONSTRAINT %I, ADD FOREIGN KEY (%s) REFERENCES %s (%s);',
+    c.child_object, c.conname, concat_ws(', ', quote_ident(c.child_key), n.from_columns), c.parent_object,
+    concat_ws(', ', quote_ident(c.parent_key), n.to_columns)
   ) as remedy,
   c.conname as part
 from candidate as c
 cross join lateral (
   select
     string_agg(quote_ident(a.attname), ', ' order by w.place) as child_columns,
-    string_agg(quote_ident(b.attname), ', ' order by w.place) as parent_columns
+    -- The others than the key, which may be among them as what another column points at.
+    string_agg(quote_ident(a.attname), ', ' order by w.place) filter (where b.attname <> c.parent_key) as from_columns,
+    string_agg(quote_ident(b.attname), ', ' order by w.place) filter (where b.attname <> c.parent_key) as to_columns,
+    array_agg(b.attnum order by b.attnum) filter (where b.attname <> c.parent_key) as to_attnums
   from unnest(c.child_columns, c.parent_columns) with ordinality as w (child, parent, place)
   join pg_attribute as a on a.attrelid = c.child and a.attnum = w.child
   join pg_attribute as b on b.attrelid = c.parent and b.attnum = w.parent
 ) as n
+cross join lateral (
+  select exists (
+    select
+    from pg_index as i
+    where i.indrelid = c.parent and i.indisunique and i.indimmediate and i.indpred is null and i.indexprs is null
+      and array(select x from unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) as x (x) order by x)
+        = array(select x from unnest(n.to_attnums || k.attnum) as x (x) order by x)
+  ) as is_unique
+  from pg_attribute as k
+  where k.attrelid = c.parent and k.attname = c.parent_key
+) as u
 where c.key_pair <> all (c.pairs)
   and not exists (
     select

@@ -23,7 +23,13 @@ select
     when i.identity = i.app then format(
       'ALTER ROLE %I %s;', i.app_name, case when i.rolsuper then 'NOSUPERUSER NOBYPASSRLS' else 'NOBYPASSRLS' end
     )
-    else format('REVOKE %I FROM %I;', i.identity_name, i.app_name)
+    else coalesce(
+      (
+        select string_agg(distinct format('REVOKE %s FROM %I;', m.roleid::regrole, i.app_name), ' ')
+        from pg_auth_members as m
+        where m.member = i.app and pg_has_role(m.roleid, i.identity, 'MEMBER')
+      ), format('REVOKE %I FROM %I;', i.identity_name, i.app_name)
+    )
   end as remedy
 from app_identity as i
 where i.is_exempt

@@ -180,8 +180,8 @@ select
       quote_ident(o.rolname), l.why, l.objects,
       case when d.is_parsed then '' else ' (by its text, which is a heuristic)' end)
   end as detail,
-  format('ALTER ROUTINE %1$s SECURITY INVOKER; or give it an owner that row level security binds, or REVOKE EXECUTE ON '
-    'ROUTINE %1$s FROM PUBLIC, %2$I;', d.oid::regprocedure, c.app_name) as remedy
+  format('ALTER ROUTINE %1$s SECURITY INVOKER; -- or give it an owner that row level security binds, or REVOKE EXECUTE '
+    'ON ROUTINE %1$s FROM PUBLIC, %2$I;', d.oid::regprocedure, c.app_name) as remedy
 from callable as c
 join definer as d using (oid)
 join owner as o on o.oid = d.proowner

@@ -35,8 +35,8 @@ select
     'foreign table%s.', i.app_name, quote_ident(s.srvname),
     case when f.relispartition then ', and the policies of the table that it is a partition of hold through that alone'
     else '' end) as detail,
-  format('REVOKE ALL ON %s FROM %s; or give a security_barrier view of it that compares the key with the context.',
-    f.object, quote_ident(i.app_name)) as remedy
+  format('REVOKE ALL ON %s FROM %s; -- or give a security_barrier view of it that compares the key with the context',
+    f.object, coalesce(min(g.grantees), quote_ident(i.app_name))) as remedy
 from foreign_table as f
 join pg_foreign_server as s on s.oid = f.ftserver
 join app_identity as i on has_schema_privilege(i.identity, f.relnamespace, 'USAGE')
@@ -44,5 +44,15 @@ join app_identity as i on has_schema_privilege(i.identity, f.relnamespace, 'USAG
     has_table_privilege(i.identity, f.oid, 'SELECT, INSERT, UPDATE, DELETE')
     or has_any_column_privilege(i.identity, f.oid, 'SELECT, INSERT, UPDATE')
   )
+cross join lateral (
+  select string_agg(distinct case when x.grantee = 0 then 'PUBLIC' else x.grantee::regrole::text end, ', ') as grantees
+  from (
+    select c.relacl as acl from pg_class as c where c.oid = f.oid
+    union all
+    select a.attacl from pg_attribute as a where a.attrelid = f.oid
+  ) as p
+  cross join lateral aclexplode(p.acl) as x
+  where (x.grantee = 0 or pg_has_role(i.app, x.grantee, 'MEMBER')) and x.grantee <> f.relowner
+) as g
 group by f.object, f.relispartition, s.srvname, i.app_name
 order by 1, 2

@@ -20,7 +20,7 @@ select
     else format('%s is empty until it is refreshed, and then shows %s the rows of every tenant out of %s.', v.object,
       a.app_name, h.sources)
   end as detail,
-  format('REVOKE SELECT ON %s FROM %s; or give a security_barrier view of it that compares the key with the context.',
+  format('REVOKE SELECT ON %s FROM %s; -- or give a security_barrier view of it that compares the key with the context',
     v.object, coalesce(g.grantees, quote_ident(a.app_name))) as remedy
 from tenant_view as v
 join tenant_view_access as a on a.oid = v.oid and a.can_select

@@ -26,8 +26,10 @@ select
       'ALTER POLICY %I ON %s %s (%s);', e.polname, e.object,
       case e.clause when 'CHECK' then 'WITH CHECK' else 'USING' end, e.bound
     )
-    else format('Make it restrictive (DROP POLICY %I ON %s; CREATE POLICY ... AS RESTRICTIVE), or add the key to it.',
-      e.polname, e.object)
+    else format(
+      'ALTER POLICY %I ON %s %s (%s AND %s); -- or make it restrictive: drop it, and CREATE POLICY ... AS RESTRICTIVE',
+      e.polname, e.object, case e.clause when 'CHECK' then 'WITH CHECK' else 'USING' end, e.bound, e.expression
+    )
   end as remedy
 from policy_exposure as e
 where e.weakness = 'or' or e.is_beside

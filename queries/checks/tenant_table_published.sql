@@ -14,12 +14,19 @@ select
     r.object) as detail,
   case
     when b.puballtables
-      then format('Publish tables by name, each with a row filter, instead of FOR ALL TABLES: DROP PUBLICATION %I;',
-        p.pubname)
-    when current_setting('server_version_num')::integer >= 150000
-      then format('ALTER PUBLICATION %I SET TABLE %s WHERE (%s = …), and the other tables of it.', p.pubname, r.object,
-        min(quote_ident(t.key)))
-    else format('ALTER PUBLICATION %I DROP TABLE %s;', p.pubname, r.object)
+      then format('DROP PUBLICATION IF EXISTS %I; -- and publish tables by name, each with a row filter', p.pubname)
+    else concat_ws(
+      ' ',
+      string_agg(distinct format('ALTER PUBLICATION %I DROP TABLE %s;', p.pubname, x.published), ' ')
+        filter (where x.published is not null),
+      string_agg(distinct format('ALTER PUBLICATION %I DROP TABLES IN SCHEMA %I;', p.pubname, x.schema), ' ')
+        filter (where x.published is null),
+      case
+        when current_setting('server_version_num')::integer >= 150000
+          then format('-- and then: ALTER PUBLICATION %I ADD TABLE %s WHERE (%s = …);', p.pubname, r.object,
+            min(quote_ident(t.key)))
+      end
+    )
   end as remedy
 from pg_publication_tables as p
 join pg_publication as b on b.pubname = p.pubname
@@ -30,6 +37,18 @@ cross join lateral (
   join pg_namespace as n on n.oid = c.relnamespace
   where c.oid = coalesce(pg_partition_root(t.oid)::oid, t.oid)
 ) as r
+-- What was added by name: the table, or one that it is a partition of. Otherwise its schema was.
+cross join lateral (
+  select
+    t.nspname as schema,
+    (
+      select w.prrelid::regclass::text
+      from pg_publication_rel as w
+      where w.prpubid = b.oid and (w.prrelid = t.oid or w.prrelid in (select pg_partition_ancestors(t.oid)))
+      order by w.prrelid = t.oid desc
+      limit 1
+    ) as published
+) as x
 where to_jsonb(p) ->> 'rowfilter' is null
 group by r.object, p.pubname, b.puballtables
 order by 1, 3

@@ -74,9 +74,9 @@ select
   end as detail,
   case
     when m.child is not null then format('Add %I to [tenancy] key.columns, or rename the column.', m.attname)
-    else format('ALTER TABLE %s ADD COLUMN %I %s; fill it, set it NOT NULL and put it into the keys%s.',
+    else format('ALTER TABLE %s ADD COLUMN %I %s; -- fill it, set it NOT NULL and put it into the keys%s',
       b.object, k.key, k.type,
-      case when i.oid is null then '; or declare the table in [tenancy] shared.tables' else '' end)
+      case when i.oid is null then ', or declare the table in [tenancy] shared.tables' else '' end)
   end as remedy,
   '' as part
 from bare as b
