@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 from sbpgmon.catalog.catalog import Catalog, is_for, pick_variant
 from sbpgmon.catalog.tenancy import shipped_parts
+from sbpgmon.checks import PROBE
 from sbpgmon.collect.activity import tell
 from sbpgmon.collect.binary import binary_copy, columns_of
 from sbpgmon.collect.events import read_events
-from sbpgmon.collect.isolation import PROBE, Task, look
+from sbpgmon.collect.isolation import Task, look
 from sbpgmon.collect.tenancy import Known, know
 from sbpgmon.collect.texts import read_texts
 from sbpgmon.config import MetricSettings, Settings
