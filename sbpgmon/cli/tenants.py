@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -21,11 +22,11 @@ from sbpgmon.cli.tenants_history import explain, print_findings, show
 from sbpgmon.cli.tenants_judge import judge
 from sbpgmon.collect.due import as_configured
 from sbpgmon.collect.isolation import Task, look
-from sbpgmon.config import Settings
-from sbpgmon.errors import ConfigError, IsolationFailedError, IsolationUnknownError
+from sbpgmon.config import Settings, Target
+from sbpgmon.errors import ConfigError, IsolationFailedError, IsolationUnknownError, TargetError
 from sbpgmon.findings import IsolationReading
 from sbpgmon.present import tenants as present
-from sbpgmon.present.detect import without_tenancy
+from sbpgmon.present.detect import without_target, without_tenancy
 from sbpgmon.sources.probe import probe, refuse_unsafe
 from sbpgmon.sources.session import Session
 
@@ -74,32 +75,47 @@ def check(context: Context, names: tuple[str, ...], checks: tuple[str, ...], for
 def _look(settings: Settings, catalog: Catalog, names: Sequence[str], checks: Sequence[str]) -> list[IsolationReading]:
     if unknown := sorted(set(names) - {target.name for target in settings.targets}):
         raise ConfigError(f"There is no target {', '.join(unknown)}.", "`sbpgmon targets list` lists them.")
+    targets = [target for target in settings.targets if not names or target.name in names]
     readings: list[IsolationReading] = []
+    lost: list[TargetError] = []
     with _progress() as progress:
-        for target in settings.targets:
-            if names and target.name not in names:
-                continue
-            with Session(target, settings.agent.connect_timeout) as session:
-                server = probe(session)
-                refuse_unsafe(target.name, server, allow_superuser=settings.allow_superuser)
-                task = progress.add_task(target.name, total=None)
-
-                def tell(name: str, task: TaskID = task, target: str = target.name) -> None:
-                    progress.update(task, description=f"{target}: {name}")
-
-                configured = as_configured(catalog, settings.checks)
-                work = Task(
-                    settings.tenancy_of(target.name),
-                    {name: check for name, check in configured.items() if not checks or name in checks},
-                    probe_turn=int(time.time()) if not checks or set(checks) & set(PROBE_CHECKS) else None,
-                    connect_timeout_seconds=settings.agent.connect_timeout,
-                    has_texts=settings.texts != "off",
-                    judges_statements=_are_read(settings) and (not checks or bool(set(checks) & set(STATEMENT_CHECKS))),
+        for target in targets:
+            task = progress.add_task(target.name, total=None)
+            try:
+                readings.append(
+                    _look_at(settings, catalog, target, checks, partial(_tell, progress, task, target.name))
                 )
-                reading = look(session, server, catalog, work, tell)
-                readings.append(reading if reading.runs else without_tenancy(reading))
-                progress.remove_task(task)
+            except TargetError as error:
+                # What is known of the others counts, and that nothing is known of this one.
+                readings.append(without_target(target.name, error))
+                lost.append(error)
+            progress.remove_task(task)
+    if lost and len(lost) == len(targets):
+        raise lost[0]
     return readings
+
+
+def _tell(progress: Progress, task: TaskID, target: str, name: str) -> None:
+    progress.update(task, description=f"{target}: {name}")
+
+
+def _look_at(
+    settings: Settings, catalog: Catalog, target: Target, checks: Sequence[str], tell: Callable[[str], None]
+) -> IsolationReading:
+    with Session(target, settings.agent.connect_timeout) as session:
+        server = probe(session)
+        refuse_unsafe(target.name, server, allow_superuser=settings.allow_superuser)
+        configured = as_configured(catalog, settings.checks)
+        work = Task(
+            settings.tenancy_of(target.name),
+            {name: check for name, check in configured.items() if not checks or name in checks},
+            probe_turn=int(time.time()) if not checks or set(checks) & set(PROBE_CHECKS) else None,
+            connect_timeout_seconds=settings.agent.connect_timeout,
+            has_texts=settings.texts != "off",
+            judges_statements=_are_read(settings) and (not checks or bool(set(checks) & set(STATEMENT_CHECKS))),
+        )
+        reading = look(session, server, catalog, work, tell)
+    return reading if reading.runs else without_tenancy(reading)
 
 
 def _are_read(settings: Settings) -> bool:

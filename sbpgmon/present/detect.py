@@ -6,8 +6,10 @@ import json
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from sbpgmon.collect.detection import Detection, Key
+from sbpgmon.errors import TargetError
 from sbpgmon.findings import LIMIT_UNCONFIRMED, CheckRun, Finding, IsolationReading, Outcome
 from sbpgmon.tenancy import Tenancy
 
@@ -182,3 +184,18 @@ def without_tenancy(reading: IsolationReading) -> IsolationReading:
         part="model",
     )
     return replace(reading, runs=(CheckRun(finding.check, (finding,)),))
+
+
+def without_target(target: str, error: TargetError) -> IsolationReading:
+    """The reading of a target that could not be read: whether its tenants are kept apart is not known."""
+    finding = Finding(
+        check="tenancy_declaration",
+        outcome=Outcome.UNKNOWN,
+        severity=LIMIT_UNCONFIRMED,
+        object="",
+        role="",
+        detail=f"Nothing was looked at. {error.what}",
+        remedy=error.way_out,
+        part="target",
+    )
+    return IsolationReading(target, datetime.now(UTC), (CheckRun(finding.check, (finding,)),))

@@ -175,3 +175,25 @@ def test_several_targets_want_a_name(pool: World, schemas: World, tmp_path: Path
     )
     assert done.returncode == 3
     assert "scoped" in done.stdout
+
+
+def test_a_target_that_is_down_hides_nothing_of_the_others(pool: World, tmp_path: Path) -> None:
+    config = tmp_path / "sbpgmon.toml"
+    config.write_text(
+        f'[[targets]]\nname = "down"\ndsn = "host={tmp_path} dbname=nobody"\n'
+        f'[[targets]]\nname = "up"\ndsn = "{pool.target.dsn}"\n'
+    )
+    pool.run("ALTER TABLE app.bets DISABLE ROW LEVEL SECURITY")
+
+    def check(*args: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "sbpgmon", "--config", str(config), "tenants", "check", *args]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    done = check("--format", "json", "--check", "rls_disabled")
+    found = {(row["target"], row["check"], row["status"]) for row in json.loads(done.stdout)["findings"]}
+    assert found == {("up", "rls_disabled", "fail"), ("down", "tenancy_declaration", "unknown")}
+    assert done.returncode == 3
+    pool.run("ALTER TABLE app.bets ENABLE ROW LEVEL SECURITY")
+    assert check("--check", "rls_disabled").returncode == 4
+    alone = check("--target", "down")
+    assert (alone.returncode, alone.stdout) == (10, "")
