@@ -8,7 +8,7 @@
 -- severity: P2
 -- uses: tenancy, tenant_schema, tenant_relation, usual_relation, pool_relation
 with register as (
-  select c.object, row_security_active(c.oid) as is_filtered, a.columns, t.tenants_pk
+  select c.object, row_security_active(c.oid) as is_filtered, a.columns, w.names
   from tenancy as t
   join pool_relation as c on c.is_tenants_table
   cross join lateral (
@@ -23,6 +23,25 @@ with register as (
       and has_schema_privilege(c.relnamespace, 'USAGE')
       and has_column_privilege(c.oid, x.attnum, 'SELECT')
   ) as a
+  cross join lateral (
+    -- What schemas may be named by: the key, and unique names.
+    select string_agg(quote_ident(x.attname), ', ' order by x.attname) as names
+    from pg_attribute as x
+    join pg_type as y on y.oid = x.atttypid
+    where x.attrelid = c.oid
+      and x.attnum > 0
+      and not x.attisdropped
+      and (
+        x.attname = t.tenants_pk
+        or (
+          (y.typcategory = 'S' or y.typname = 'citext')
+          and exists (
+            select from pg_index as i
+            where i.indrelid = c.oid and i.indisunique and i.indnkeyatts = 1 and i.indkey[0] = x.attnum
+          )
+        )
+      )
+  ) as w
 ),
 -- Both sides in small letters and digits alone: acme-corp is the tenant of t_acme_corp.
 name as (
@@ -99,8 +118,8 @@ from (
     case
       when r.is_filtered then format('A policy that lets %I read all rows of it.', t.own_role)
       else format(
-        'GRANT USAGE ON SCHEMA %s TO %I; GRANT SELECT (%I) ON %s TO %I;  -- the column that the schemas are named by',
-        split_part(r.object, '.', 1), t.own_role, t.tenants_pk, r.object, t.own_role
+        'GRANT USAGE ON SCHEMA %s TO %I; GRANT SELECT (%s) ON %s TO %I;  -- the column that the schemas are named by',
+        split_part(r.object, '.', 1), t.own_role, coalesce(r.names, quote_ident(t.tenants_pk)), r.object, t.own_role
       )
     end
   from tenancy as t

@@ -34,6 +34,34 @@ _SECURITY = """\
 -- can be written; a policy for the reader would lock each table, and stay in dumps of the database.
 """
 _NOTHING = "-- Nothing: no table is to be read.\n"
+_REGISTER = """\
+
+-- The tenants' own table says which tenants' schemas are left over: by its key, and its unique names.
+"""
+_REGISTER_GRANTS = """
+select /* sbpgmon:grants */
+  format('GRANT USAGE ON SCHEMA %%I TO %%I;', n.nspname, current_user),
+  format(
+    'GRANT SELECT (%%s) ON %%I.%%I TO %%I;',
+    string_agg(quote_ident(a.attname), ', ' order by a.attname), n.nspname, c.relname, current_user
+  )
+from pg_class as c
+join pg_namespace as n on n.oid = c.relnamespace
+join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+join pg_type as t on t.oid = a.atttypid
+where %(table)s in (n.nspname || '.' || c.relname, format('%%I.%%I', n.nspname, c.relname))
+  and (
+    a.attname = %(column)s
+    or (
+      (t.typcategory = 'S' or t.typname = 'citext')
+      and exists (
+        select from pg_index as i
+        where i.indrelid = c.oid and i.indisunique and i.indnkeyatts = 1 and i.indkey[0] = a.attnum
+      )
+    )
+  )
+group by n.nspname, c.relname
+"""
 _PROBE = """\
 
 
@@ -65,6 +93,7 @@ def tenancy_grants_sql(
         head
         + _READER
         + _reader(session, server, catalog, known)
+        + _register(session, known)
         + _PROBE
         + _probe(session, server, known, tenancy, probe)
     )
@@ -78,6 +107,16 @@ def _reader(session: Session, server: Server, catalog: Catalog, known: Known) ->
     if not columns:
         return _NOTHING
     return "\n".join([*usage, *columns, ""]) + ("\n".join(["", _SECURITY + security[0], ""]) if security else "")
+
+
+def _register(session: Session, known: Known) -> str:
+    """For schema per tenant: the list of the tenants, against which schemas that are left over are told."""
+    if "schema" not in known.models or known.tenants_table is None:
+        return ""
+    with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
+        named = {"table": known.tenants_table, "column": known.tenants_pk}
+        found = cursor.execute(_REGISTER_GRANTS, named).fetchone()
+    return _REGISTER + "\n".join([*found, ""]) if found else ""
 
 
 def _unique(access: list[Access], verb: str) -> list[str]:

@@ -145,3 +145,21 @@ def test_a_target_that_is_not_there_is_named(pool: World, tmp_path: Path) -> Non
     done = _sbpgmon(_config(pool, tmp_path), "grants", "--tenancy", "--target", "other")
     assert done.returncode == 2
     assert "There is no target other." in done.stderr
+
+
+@pytest.mark.parametrize("key", [{"tenants_pk": "id"}, {"tenants_pk": "slug"}])
+def test_schemas_that_are_left_over_are_told_by_the_list_of_the_tenants(schemas: World, key: dict[str, str]) -> None:
+    schemas.run(
+        "CREATE TABLE common.tenants (id int PRIMARY KEY, slug text UNIQUE, note text); "
+        "INSERT INTO common.tenants VALUES (1, 'acme', 'x'), (2, 'beta', 'y')"
+    )
+    changes = {"key": {"tenants_table": "common.tenants", **key}}
+    (hidden,) = schemas.findings("orphan_tenant_schema", changes)
+    schemas.run(grants(schemas, changes))
+    found = [(f.object, f.outcome) for f in schemas.findings("orphan_tenant_schema", changes)]
+    assert found == [("t_gamma", Outcome.FAIL)]
+    with schemas.database.connect(schemas.names["reader"]) as reader, pytest.raises(psycopg.Error):
+        reader.execute("SELECT note FROM common.tenants")
+    schemas.run("REVOKE ALL ON common.tenants FROM {reader}")
+    schemas.run(hidden.remedy)
+    assert [f.object for f in schemas.findings("orphan_tenant_schema", changes)] == ["t_gamma"]
