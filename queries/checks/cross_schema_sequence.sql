@@ -27,7 +27,9 @@ numbered as (
   cross join lateral regexp_match(
     pg_get_expr(d.adbin, d.adrelid), '''("(?:[^"]|"")+"|[^''".]+)\.("(?:[^"]|"")+"|[^''".]+)''::text'
   ) as m (names)
-  join tenant_schema as s on m.names[1] in (s.nspname, quote_ident(s.nspname))
+  -- Quoted, or as it is; and quotes where none are needed.
+  join tenant_schema as s
+    on m.names[1] in (s.nspname, quote_ident(s.nspname), '"' || replace(s.nspname, '"', '""') || '"')
   where not exists (
     select from pg_depend as e
     where e.classid = 'pg_attrdef'::regclass and e.objid = d.oid and e.refclassid = 'pg_class'::regclass

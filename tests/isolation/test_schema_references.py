@@ -140,6 +140,15 @@ PLANTS = [
         """,
         object="t_acme.invoices",
     ),
+    Plant(
+        check="cross_schema_sequence",
+        name="a text with quotes that are not needed",
+        sql="""
+            CREATE SEQUENCE t_beta.numbers;
+            CREATE TABLE t_acme.invoices (id bigint DEFAULT nextval('"t_beta"."numbers"'::text));
+        """,
+        object="t_acme.invoices",
+    ),
 ]
 NEAR_MISSES = [
     NearMiss(
