@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from sbpgmon.catalog.catalog import Catalog
@@ -163,4 +164,10 @@ def _statements(
         return None, (run,), dict.fromkeys(FIGURES) if task.judges_statements else {}
     if not task.judges_statements:
         return with_digests(ground), (), {}
-    return None, *look_at_statements(session, server, ground, progress)
+    probe = task.tenancy.probe
+    if probe.dsn is None:
+        return None, *look_at_statements(session, server, ground, progress)
+    from sbpgmon.collect.confirmation import Planner  # it needs the judge's room, which a poll does not pay for
+
+    with Planner(session.target.name, probe, task.connect_timeout_seconds) as planner:
+        return None, *look_at_statements(session, server, ground, progress, partial(planner.confirm, ground))
