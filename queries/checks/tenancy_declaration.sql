@@ -63,6 +63,17 @@ cross join lateral (
   )
   union all
   select
+    s.name, '', 'audit_tables',
+    format('There is no table %s: nothing is known of what was done to it.', s.name),
+    'Mend [tenancy] audit_tables: write it as schema.table.'
+  from unnest(t.audit_tables) as s (name)
+  where not exists (
+    select from pg_class as c
+    where c.relname = s.name and c.relkind in ('r', 'p', 'f')
+  )
+    and not exists (select from named as c where s.name in (c.name, c.quoted))
+  union all
+  select
     '', '', 'key',
     'No table of the pool has a column ' || array_to_string(t.key_columns, ', ') || ': nothing was looked at.',
     'Mend [tenancy] key.columns; sbpgmon tenants detect proposes them.'
