@@ -158,3 +158,38 @@ def test_switches_have_a_history(monitored: Site, make_world: Callable[[str], Wo
     world.run(f"REVOKE {{app}} FROM {login}")
     wait_for(lambda: monitored.collect() and measured() == [("cold", None), ("warm", None)])
     assert monitored.is_consistent()
+
+
+def test_changes_of_an_audit_table(monitored: Site, make_world: Callable[[str], World]) -> None:
+    world = make_world("pool")
+    monitored.targets = {TARGET: world.target.dsn}
+    monitored.configure(
+        metrics={name: {"enabled": False} for name in METRICS}
+        | {"tenant_activity": {"enabled": False}, "audit_table": {"interval": "100ms"}},
+        checks={name: {"enabled": name == "audit_table_changed", "interval": "100ms"} for name in CHECKS},
+        tenancy=world.tenancy({"audit_tables": ["app.audit_log"]}).model_dump(mode="json", exclude_none=True),
+    )
+    monitored.polled()
+
+    def changes() -> list[tuple[Any, ...]]:
+        return monitored.ask(
+            "SELECT sum(added)::bigint, sum(changed)::bigint, sum(removed)::bigint FROM monitoring.audit_changes "
+            "WHERE audit_table = 'app.audit_log' AND tier = '1m' AND quality & 2 = 0"
+        )
+
+    findings = "SELECT object, severity, is_open FROM monitoring.finding WHERE check_name = 'audit_table_changed'"
+    assert monitored.ask(findings) == []
+    world.run("INSERT INTO app.audit_log (tenant_id, ts, what) SELECT id, '2027-02-03', 'out' FROM app.tenants")
+    world.run("UPDATE app.audit_log SET what = 'in' WHERE ts = '2027-02-03'")
+    world.run("DELETE FROM app.audit_log WHERE ts = '2026-06-01'")
+    with world.database.connect() as admin:
+        [(tenants,)] = admin.execute("SELECT count(*) FROM app.tenants").fetchall()
+    wait_for(lambda: monitored.polled() and changes() == [(tenants, tenants, tenants)])
+    wait_for(lambda: monitored.polled() and monitored.ask(findings))
+    assert monitored.ask(findings) == [("app.audit_log", "P1", True)]
+    tables = monitored.ask("SELECT DISTINCT table_name, audit_table FROM monitoring.audit_table ORDER BY 1")
+    assert tables == [(f"app.audit_log_{year}", "app.audit_log") for year in (2026, 2027)]
+    world.run("SELECT pg_stat_reset_single_table_counters(c.oid) FROM pg_class AS c WHERE relname ~ '^audit_log_'")
+    wait_for(lambda: monitored.polled() and monitored.ask(findings) == [("app.audit_log", "P1", False)])
+    # A reset is no change of rows.
+    assert changes() == [(tenants, tenants, tenants)]
