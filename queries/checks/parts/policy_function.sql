@@ -1,8 +1,8 @@
 -- Functions that policies call, and what their bodies seem to do: a guess, by text alone.
 --
--- `kind`: P is plain (its body calls nothing and reads no table, so it knows of who asks what it is told alone), G guards
--- (a boolean whose body names the tenant key), O is open (a boolean that lets through what has no context), D falls back
--- to one tenant, '' none of these. `name` is written as in a policy's expression.
+-- `kind`: P is plain (its body calls nothing and reads no table, so that of who asks it knows what it is told alone), G
+-- guards (a boolean whose body names the tenant key), O is open (a boolean that lets through what has no context), D
+-- falls back to one tenant, '' none of these. `name` is written as in a policy's expression.
 --
 -- uses: tenancy
 select
