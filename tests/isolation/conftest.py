@@ -16,6 +16,12 @@ def pool(make_world: Callable[[str], World]) -> World:
 
 
 @pytest.fixture
+def payroll(make_world: Callable[[str], World]) -> World:
+    """Shared tables again, of another style: much in it looks like a hole, and is none."""
+    return make_world("payroll")
+
+
+@pytest.fixture
 def schemas(make_world: Callable[[str], World]) -> World:
     """A schema for each tenant."""
     return make_world("schemas")

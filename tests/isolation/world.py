@@ -66,7 +66,7 @@ class NearMiss:
 
 
 class World:
-    """A clean database with roles of its own; `kind` is a file of this folder: `pool.sql`, `schemas.sql`.
+    """A clean database with roles of its own; `kind` is a file of this folder: `pool.sql`, `payroll.sql`, …
 
     `databases` is one database for each tenant; what is run, read and checked is acme's.
     """
@@ -153,6 +153,15 @@ class World:
                 "pool_schemas": ["app"],
                 "shared": {"schemas": ["ref"], "tables": ["app.events"]},
                 "context": {"setting": "app.tenant_id", "scope": "transaction"},
+            }
+        elif self.kind == "payroll":
+            declared |= {
+                "model": ["rls"],
+                "key": {"columns": ["tenant_code"], "tenants_table": "pay.tenants", "tenants_pk": "code"},
+                "pool_schemas": ["pay"],
+                "shared": {"tables": ["pay.currencies"]},
+                "context": {"setting": "pay.tenant"},
+                "roles": {"app": ["{app}"], "admin": ["{admin}", "{report}"]},
             }
         elif self.kind == "databases":
             declared |= {
