@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,46 @@ def test_one_file_with_a_wrong_name(write: Write, name: str) -> None:
     with pytest.raises(QueryFileError, match="name") as broken:
         parse_metric([path])
     assert broken.value.what.startswith(f"{path}:1: ")
+
+
+AGENT = """\
+-- What the agent counts itself.
+--
+-- source: agent
+-- deltas: yes
+-- interval: 60s
+-- missing: zero
+-- columns:
+--   name   key      text    what
+--   count  counter  bigint  how often
+"""
+
+
+def test_a_metric_that_the_agent_makes_has_no_query(write: Write) -> None:
+    metric = parse_metric([write(AGENT)])
+    assert (metric.has_deltas, metric.is_derived, metric.has_last) == (True, False, False)
+    assert metric.variants[0].sql == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (AGENT + "select 1\n", "is one file without a query"),
+        (AGENT.replace("-- deltas: yes", "-- uses: tenancy"), "is one file without a query"),
+        (AGENT.replace("counter  bigint", "gauge    bigint"), "`deltas: yes` is for a metric with `source: agent`"),
+        (
+            GOOD.replace("-- missing", "-- deltas: yes\n-- missing"),
+            "`deltas: yes` is for a metric with `source: agent`",
+        ),
+        (GOOD.replace("-- missing", "-- fresh: maybe\n-- missing"), "`fresh: maybe` is not one of counts, unknown"),
+        (AGENT.replace("-- source: agent\n-- deltas: yes\n", ""), "there is no query below the header"),
+    ],
+)
+def test_keys_of_a_metric_that_the_agent_makes(write: Write, text: str, problem: str) -> None:
+    with pytest.raises(QueryFileError, match=re.escape(problem)):
+        parse_metric([write(text)])
+
+
+def test_a_metric_names_the_parts_that_it_uses(write: Write) -> None:
+    metric = parse_metric([write(GOOD.replace("-- missing", "-- uses: tenancy, tenant_schema\n-- missing"))])
+    assert metric.uses == ("tenancy", "tenant_schema")
