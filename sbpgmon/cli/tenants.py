@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from sbpgmon.catalog.catalog import Catalog
-from sbpgmon.checks import BUILT_IN, PROBE_CHECKS, STATEMENT_CHECKS
+from sbpgmon.checks import ALLOWANCES, BUILT_IN, PROBE_CHECKS, STATEMENT_CHECKS
 from sbpgmon.cli.main import Context
 from sbpgmon.cli.output import console, print_table, to_json
 from sbpgmon.cli.tenants_detect import detect
@@ -52,6 +53,13 @@ def check(context: Context, names: tuple[str, ...], checks: tuple[str, ...], for
     if unknown := sorted(set(checks) - catalog.checks.keys() - BUILT_IN.keys()):
         raise ConfigError(f"There is no check {', '.join(unknown)}.", "`sbpgmon tenants checks` lists them.")
     readings = _look(settings, catalog, names, checks)
+    ran = {run.check for reading in readings for run in reading.runs}
+    if checks and ran.isdisjoint(checks) and not any(reading.findings for reading in readings):
+        # That would look like a pass.
+        raise ConfigError(
+            f"{', '.join(checks)}: nothing was looked at.",
+            "It is for another model, or switched off: `sbpgmon tenants checks` lists what each is for.",
+        )
     found, rows = present.summary(readings), present.rows(readings)
     if form == "json":
         click.echo(to_json({"summary": found, "findings": rows}))
@@ -115,7 +123,11 @@ def _look_at(
             judges_statements=_are_read(settings) and (not checks or bool(set(checks) & set(STATEMENT_CHECKS))),
         )
         reading = look(session, server, catalog, work, tell)
-    return reading if reading.runs else without_tenancy(reading)
+    if not reading.runs:
+        return without_tenancy(reading)
+    if checks and ALLOWANCES not in checks:
+        reading = replace(reading, runs=tuple(run for run in reading.runs if run.check != ALLOWANCES))
+    return reading
 
 
 def _are_read(settings: Settings) -> bool:

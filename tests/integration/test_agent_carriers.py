@@ -220,3 +220,98 @@ def test_elements_of_one_name(store: psycopg.Connection[Any]) -> None:
     twice = (("function", "app.f(…)", "a"), ("function", "app.f(…)", "b"))
     write_isolation(store, 1, _reading(fingerprint="one", elements=twice))
     assert store.execute("SELECT definition FROM monitoring.isolation_element").fetchall() == [("b",)]
+
+
+# The command, and checks of one's own
+
+
+def test_a_check_that_was_asked_for_and_did_not_run_is_no_pass(tenanted: tuple[Site, World]) -> None:
+    site, world = tenanted
+    ended = {"check": "rls_disabled", "reason": "a report", "expires": "2026-01-01"}
+    _configure(site, world, {"rls_not_forced": {"enabled": False}}, allow=[ended])
+    found = json.loads(site.run("tenants", "check", "--check", "rls_disabled", "--format", "json").stdout)
+    assert found["summary"]["pass"] == 1
+    for name in ("cross_schema_fk", "rls_not_forced", "orphan_tenant", "probe_foreign_key"):
+        assert "nothing was looked at" in site.run("tenants", "check", "--check", name, check=2).stderr
+    found = json.loads(site.run("tenants", "check", "--check", "allowance_expired", "--format", "json", check=3).stdout)
+    assert [row["check"] for row in found["findings"]] == ["allowance_expired"]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("select 1 as object", "does not return detail, remedy"),
+        ("select 1 as object, '' as detail, '' as remedy, 2 as more", "returns more, which no finding has"),
+        ("select 1 as object, 'A.' as detail, '' as remedy, 'P9' as severity", "'P9' is not a severity"),
+        ("select 1 as object, 'A.' as detail, '' as remedy, 'pass' as status", "'pass' is not a status"),
+        ("select 1 / 0 as object, 'A.' as detail, '' as remedy", "division by zero"),
+        ("select * from pg_catalog.gone", "42P01"),
+        ("selekt", "42601"),
+        ("select pg_sleep(60)::text as object, 'A.' as detail, '' as remedy", "57014"),
+    ],
+)
+def test_a_check_of_ones_own_that_does_not_work(tenanted: tuple[Site, World], query: str, said: str) -> None:
+    site, world = tenanted
+    header = "-- Mine.\n--\n-- model: all\n-- severity: P0\n-- timeout: 100ms\n"
+    site.add_file("checks/mine.sql", header + query + "\n")
+    _configure(site, world, {"mine": {"interval": "100ms"}}, {"queries_dir": "queries"})
+    done = site.run("tenants", "check", "--check", "mine", "--format", "json", check=4)
+    (row,) = json.loads(done.stdout)["findings"]
+    assert (row["check"], row["status"], row["severity"]) == ("mine", "unknown", "P0")
+    assert said in row["detail"]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "'select 1' as sweep",
+        "'select 1' as sweep, 'x' as relation, '[]'::jsonb as needs",
+        "'select 1' as sweep, c.oid as relation, '[1]'::jsonb as needs",
+        "'select 1' as sweep, c.oid as relation, '[]'::jsonb as needs",
+        "'select ''x'', null' as sweep, c.oid as relation, '[]'::jsonb as needs",
+        "'selekt' as sweep, c.oid as relation, '[]'::jsonb as needs",
+        "'select 0::bigint, null::text[]' as sweep, 0 as relation, '[]'::jsonb as needs",
+    ],
+)
+def test_a_sweep_of_ones_own_that_does_not_work(tenanted: tuple[Site, World], columns: str) -> None:
+    site, world = tenanted
+    world.run(
+        "GRANT USAGE ON SCHEMA app TO {reader}; GRANT SELECT ON app.bets TO {reader};ALTER ROLE {reader} BYPASSRLS"
+    )
+    site.add_file(
+        "checks/mine.sql",
+        "-- Mine.\n--\n-- kind: data\n-- model: all\n-- severity: P0\n"
+        f"select 'bets' as object, 'A.' as detail, '' as remedy, {columns} from pg_class as c where relname = 'bets'\n",
+    )
+    _configure(site, world, {"mine": {"interval": "100ms"}}, {"queries_dir": "queries"}, data={"enabled": True})
+    done = site.run("tenants", "check", "--check", "mine", "--format", "json", check=None)
+    statuses = [row["status"] for row in json.loads(done.stdout)["findings"]]
+    assert statuses in (["unknown"], []), done.stdout
+    # A table that is not there has nothing wrong with it.
+    assert (statuses == []) == ("0 as relation" in columns)
+
+
+def test_a_check_of_ones_own_with_its_own_part(tenanted: tuple[Site, World]) -> None:
+    site, world = tenanted
+    site.add_file(
+        "checks/parts/mine.sql", "-- Some.\n--\n-- uses: tenant_table\nselect t.object from tenant_table as t\n"
+    )
+    site.add_file(
+        "checks/mine.sql",
+        "-- Mine.\n--\n-- model: rls\n-- severity: P2\n-- uses: mine\n"
+        "select m.object, 'A 100% %s.' as detail, 'It''s {mended}.' as remedy from mine as m where object ~ 'bets$'\n",
+    )
+    _configure(site, world, {"mine": {"interval": "100ms"}}, {"queries_dir": "queries"})
+    site.polled()
+    query = "SELECT object, detail, remedy FROM monitoring.finding WHERE is_open AND check_name = 'mine'"
+    assert site.ask(query) == [("app.bets", "A 100% %s.", "It's {mended}.")]
+    assert "Mine." in site.run("tenants", "explain", "mine").stdout
+    # The file is gone: what it found is closed, and says why.
+    (site.folder / "queries" / "checks" / "mine.sql").unlink()
+    _configure(site, world, None, {"queries_dir": "queries"})
+    site.polled()
+    assert site.ask(query) == []
+    assert (
+        site.value("SELECT closed_because FROM monitoring.finding WHERE check_name = 'mine'")
+        == "not looked for any more"
+    )
