@@ -22,7 +22,7 @@ _STYLES = {"fail": "bold red", "unknown": "yellow", "allowed": "dim", "closed": 
 def print_findings(rows: list[dict[str, Any]], *, is_many: bool) -> None:
     """Findings for people, each with its short name, what a tenant could do, and what mends it."""
     out = console()
-    for row in rows:
+    for row in ({key: _visible(value) for key, value in row.items()} for row in rows):
         grid = Table.grid(padding=(0, 1, 0, 0))
         grid.add_column(width=7, style=_STYLES[row["status"]], no_wrap=True)
         grid.add_column(overflow="fold")
@@ -36,6 +36,13 @@ def print_findings(rows: list[dict[str, Any]], *, is_many: bool) -> None:
         if row.get("since"):
             grid.add_row("", f"[dim]{escape(row['since'])}[/]")
         out.print(grid)
+
+
+def _visible(value: Any) -> Any:
+    """Names may hold what a terminal would obey."""
+    if not isinstance(value, str):
+        return value
+    return "".join(character if character.isprintable() or character == "\n" else "?" for character in value)
 
 
 @click.command()

@@ -175,7 +175,9 @@ def _state(run: CheckRun) -> dict[str, Any]:
 
 
 def _line(what: str, check: str, key: str, severity: str, status: str, allowed: str | None) -> str:
-    return f"{severity} {status}{' (allowed)' if allowed else ''} {what}: {key or check}"
+    # A name may hold a line break, and what follows it would pass for another line of the log.
+    named = "".join(character if character.isprintable() else "?" for character in key or check)
+    return f"{severity} {status}{' (allowed)' if allowed else ''} {what}: {named}"
 
 
 def _note_changes(conn: psycopg.Connection[Any], target_id: int, reading: IsolationReading) -> None:

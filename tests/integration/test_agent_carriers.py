@@ -222,6 +222,31 @@ def test_elements_of_one_name(store: psycopg.Connection[Any]) -> None:
     assert store.execute("SELECT definition FROM monitoring.isolation_element").fetchall() == [("b",)]
 
 
+# Names
+
+
+def test_names_of_all_kinds(tenanted: tuple[Site, World], capfd: pytest.CaptureFixture[str]) -> None:
+    site, world = tenanted
+    names = ["Ünï\tcode", "line\nbreak", "a.b", "50%% %s", 'quo"te', "[bold]x[/]", "esc\x1b[31m", "x" * 63, "$$;--'"]
+    for name in names:
+        quoted = name.replace('"', '""')
+        world.run(
+            f'CREATE TABLE app."{quoted}" (id int PRIMARY KEY, tenant_id uuid NOT NULL);'
+            f'GRANT SELECT ON app."{quoted}" TO {{app}}'
+        )
+    site.polled()
+    site.polled()
+    rows = site.ask("SELECT object, seen FROM monitoring.finding WHERE check_name = 'rls_disabled'")
+    assert len(rows) == len(names)
+    assert {seen for _, seen in rows} == {2}
+    shown = site.run("tenants", "show").stdout
+    assert "\x1b" not in shown
+    assert "[bold]x[/]" in shown
+    assert "esc?[31m" in shown
+    logged = site.run("tenants", "check", check=3)
+    assert "\x1b" not in logged.stdout + logged.stderr
+
+
 # The command, and checks of one's own
 
 
