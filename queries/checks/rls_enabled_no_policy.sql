@@ -12,9 +12,10 @@ select
   'Row level security is on and no policy lets a row through: the application sees nothing, and a tenant may be served '
     || 'around it.' as detail,
   case when r.key is null then '-- ' else '' end || format(
-    'CREATE POLICY tenant_isolation ON %s USING (%s = current_setting(%L)::%s); -- or, if no rows are to be '
-    'seen, REVOKE ALL ON %s FROM the roles that have it, and allow the finding', r.object, coalesce(quote_ident(r.key), '...'),
-    coalesce(t.setting, 'app.tenant_id'), coalesce(format_type(r.key_type, null), '...'), r.object
+    'CREATE POLICY tenant_isolation ON %s USING (%s = current_setting(%L)::%s); -- or, if no rows are to be seen, '
+    'REVOKE ALL ON %s FROM the roles that have it, and allow the finding',
+    r.object, coalesce(quote_ident(r.key), '...'), coalesce(t.setting, 'app.tenant_id'),
+    coalesce(format_type(r.key_type, null), '...'), r.object
   ) as remedy
 from pool_relation as r
 cross join tenancy as t

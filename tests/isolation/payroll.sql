@@ -1,7 +1,7 @@
 -- Payrolls: tenants by a code in words, an application of its own making, and much beside it that is nobody's hole.
 --
--- Policies for each command with a restrictive one, partitions that nobody was granted, operators who see all by
--- a policy of their own, audit by SECURITY DEFINER triggers, extensions, a foreign table, a materialized view, exclusions.
+-- Policies for each command with a restrictive one, partitions that nobody was granted, operators who see all by a
+-- policy of their own, SECURITY DEFINER triggers, extensions, a foreign table, a materialized view, exclusions.
 CREATE EXTENSION citext;
 CREATE EXTENSION btree_gist;
 CREATE EXTENSION postgres_fdw;
