@@ -8,6 +8,7 @@ import queue
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import FrameType
 
@@ -23,8 +24,10 @@ from sbpgmon.logs import LOGGER, Repeats
 from sbpgmon.model import Status, TargetPoll
 from sbpgmon.notices import Systemd
 from sbpgmon.store.gate import FATAL, Gate
+from sbpgmon.store.judging import Confirm
 from sbpgmon.store.keeper import Keeper
 from sbpgmon.store.spool import state_folder
+from sbpgmon.tenancy import Probe
 
 _IDLE_SECONDS = 0.25
 _KEEP_ALIVE_SECONDS = 2
@@ -71,8 +74,20 @@ class Agent:
             LOGGER.warning("[checks.%s]: there is no check of this name", name)
         self._settings, self._catalog, self._gate = settings, catalog, gate
         self._intervals = Intervals(settings, catalog, gate)
-        self._keeper = Keeper(settings, catalog.metrics, gate.holder, self._repeats)
+        self._keeper = Keeper(settings, catalog.metrics, gate.holder, self._repeats, self._planner)
         self._targets = {target.name: target for target in settings.targets}
+
+    def _planner(self, target: str) -> AbstractContextManager[Confirm | None]:
+        """Who is asked for the plans of a target's statements; nobody where there is no probe."""
+        probe = self._settings.tenancy_of(target).probe
+        return nullcontext(None) if probe.dsn is None else self._asked(target, probe)
+
+    @contextlib.contextmanager
+    def _asked(self, target: str, probe: Probe) -> Iterator[Confirm]:
+        from sbpgmon.collect.confirmation import Planner  # it needs the judge's room, which a poll does not pay for
+
+        with Planner(target, probe, self._settings.agent.connect_timeout) as planner:
+            yield planner.confirm
 
     def collect(self, progress: Callable[[str], None] = lambda _: None) -> Outcome:
         """One pass over what is due, for cron.

@@ -134,3 +134,4 @@ _ALLOWANCES = BuiltIn(
 STATEMENT_CHECKS = tuple(check.name for check in _STATEMENTS)
 PROBE_CHECKS = tuple(check.name for check in _PROBE)
 BUILT_IN = {check.name: check for check in (*_STATEMENTS, *_PROBE, _ALLOWANCES)}
+PROBE_TAG = "sbpgmon:probe"  # in the statements that the probe runs as the application's role

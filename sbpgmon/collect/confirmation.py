@@ -7,11 +7,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import secrets
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from sbpgmon.checks import PROBE_TAG
 from sbpgmon.config import Target
 from sbpgmon.errors import SbpgmonError, TargetError
 from sbpgmon.judge.ground import Ground
@@ -20,6 +20,7 @@ from sbpgmon.sources.session import Session
 from sbpgmon.tenancy import Probe
 
 _TIMEOUT_SECONDS = 2.0
+_MARK = f"/* {PROBE_TAG} */"
 _PARAMETER = re.compile(r"\$(\d+)")
 _CONDITIONS = ("Index Cond", "Recheck Cond", "Filter", "TID Cond", "One-Time Filter", "Hash Cond", "Merge Cond",
                "Join Filter", "Order By")  # fmt: skip
@@ -93,17 +94,17 @@ def _plan(session: Session, role: str, path: str, text: str) -> dict[str, Any]:
     if session.server_version_num >= 160000:
         with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
             _become(cursor, role, path)
-            row = cursor.execute(f"EXPLAIN (GENERIC_PLAN, {options}) {text}".encode()).fetchone()
+            row = cursor.execute(f"EXPLAIN (GENERIC_PLAN, {options}) {_MARK} {text}".encode()).fetchone()
         return _root(row)
-    name = f"sbpgmon_{secrets.token_hex(4)}"
+    name = "sbpgmon_plan"
     numbers = [int(number) for number in _PARAMETER.findall(text)]
     values = f"({', '.join(['NULL'] * max(numbers))})" if numbers else ""
     try:
         with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
             _become(cursor, role, path)
             cursor.execute(b"SET LOCAL plan_cache_mode = force_generic_plan")
-            cursor.execute(f"PREPARE {name} AS {text}".encode())
-            row = cursor.execute(f"EXPLAIN ({options}) EXECUTE {name}{values}".encode()).fetchone()
+            cursor.execute(f"PREPARE {name} AS {_MARK} {text}".encode())
+            row = cursor.execute(f"EXPLAIN ({options}) {_MARK} EXECUTE {name}{values}".encode()).fetchone()
         return _root(row)
     finally:
         # It outlives the transaction, also one that failed.

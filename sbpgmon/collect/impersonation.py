@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sbpgmon.catalog.tenancy import render_question
-from sbpgmon.checks import BUILT_IN
+from sbpgmon.checks import BUILT_IN, PROBE_TAG
 from sbpgmon.collect.known import Known
 from sbpgmon.config import Target
 from sbpgmon.errors import SbpgmonError, TargetError
@@ -24,6 +24,9 @@ _TIMEOUT_SECONDS = 2.0
 _ROUND_TRIPS = 5
 _GRACE_SECONDS = 3.0  # after the round's time, for the statement in hand
 _NOT_KNOWN = ("57014", "55P03", "53")  # too slow, locked, out of something: says nothing of tenants
+MARK = f"/* {PROBE_TAG} */"
+# pg_stat_statements takes statements that differ in comments alone for one: no application selects this type.
+UNLIKE = "NULL::pg_catalog.xid8"
 _DIRECTLY = "Let [tenancy.probe] dsn lead to the server itself, not to a pooler, on a login that nobody else uses."
 _DEARER = "Add an index that begins with the tenant key, or raise [tenancy.probe] max_cost."
 
@@ -159,7 +162,7 @@ def _without_context(trial: Trial, session: Session, table: Table) -> None:
         with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
             _become(cursor, trial.role)
             is_used = _is_used(cursor, trial.known.setting)
-            query = f"SELECT EXISTS (SELECT FROM {table.object})"
+            query = f"SELECT {MARK} EXISTS (SELECT FROM {table.object}), {UNLIKE}"
             if _cost(cursor, query, ()) > trial.probe.max_cost:
                 trial.miss(CONTEXT, table.object, "Looking without a context would cost too much.", _DEARER)
                 return
@@ -214,7 +217,7 @@ def _own_row(trial: Trial, session: Session, table: Table, setting: str, tenant:
         with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
             _become(cursor, trial.role)
             cursor.execute("SELECT pg_catalog.set_config(%s, %s, true)", (setting, tenant))
-            query = f"SELECT {_plain(picked)} FROM {_plain(table.object)} WHERE {_plain(table.key)} = %s LIMIT 1"
+            query = f"SELECT {MARK} {_plain(picked)} FROM {_plain(table.object)} WHERE {_plain(table.key)} = %s LIMIT 1"
             if _cost(cursor, query, (tenant,)) > trial.probe.max_cost:
                 trial.miss(KEY, table.object, "Looking for a tenant's own row would cost too much.", _DEARER)
                 return None
@@ -233,7 +236,7 @@ def _foreign(
         with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
             _become(cursor, trial.role)
             cursor.execute("SELECT pg_catalog.set_config(%s, %s, true)", (setting, tenant))
-            query = f"SELECT EXISTS (SELECT FROM {_plain(table.object)} WHERE {condition})"
+            query = f"SELECT {MARK} EXISTS (SELECT FROM {_plain(table.object)} WHERE {condition}), {UNLIKE}"
             if _cost(cursor, query, values) > trial.probe.max_cost:
                 trial.miss(check, table.object, "Looking for others' rows would cost too much.", _DEARER)
                 return
@@ -277,7 +280,7 @@ def _foreign_table(trial: Trial, session: Session, table: Table, role: str, tena
     try:
         with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
             _become(cursor, role)
-            cursor.execute(f"SELECT EXISTS (SELECT FROM {table.object})".encode())
+            cursor.execute(f"SELECT {MARK} EXISTS (SELECT FROM {table.object}), {UNLIKE}".encode())
     except TargetError as error:
         if error.sqlstate != "42501":
             _said_no(trial, SCHEMA, table, error)
@@ -366,8 +369,8 @@ def _tenants(trial: Trial, own: Session, session: Session, turn: int) -> list[st
             with reader.transaction(_TIMEOUT_SECONDS) as (cursor, _):
                 if role:
                     _become(cursor, role)
-                query = f"SELECT {column}::text FROM {name} ORDER BY {column} LIMIT 10000"
-                listed = [key for (key,) in cursor.execute(query.encode())]
+                query = f"SELECT {MARK} {column}::text, {UNLIKE} FROM {name} ORDER BY {column} LIMIT 10000"
+                listed = [key for key, _ in cursor.execute(query.encode())]
         except TargetError:
             continue
         if len(listed) > 1:
@@ -414,7 +417,7 @@ def _time_switch(
     measured on the same connection, are taken off.
     """
     tenants = list(trial.tenants) or [""]
-    query = f"SELECT FROM {table.object} LIMIT 0".encode()
+    query = f"SELECT {MARK} {UNLIKE} FROM {table.object} LIMIT 0".encode()
     try:
         with _login(trial) as session:
             taken = []

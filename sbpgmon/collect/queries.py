@@ -76,6 +76,7 @@ def read_ground(
         is_confirmed=known.confirmed,
         problem=problem,
         remedy=remedy,
+        has_probe=tenancy.probe.dsn is not None,
     )
 
 

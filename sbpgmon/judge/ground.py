@@ -15,6 +15,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from sbpgmon.checks import PROBE_TAG
 from sbpgmon.judge.facts import Relation, TenantFacts
 from sbpgmon.judge.names import qualified
 
@@ -120,6 +121,7 @@ class Ground:
     is_confirmed: bool = False
     problem: str = ""  # why statements cannot be seen; empty: they can
     remedy: str = ""
+    has_probe: bool = False  # the probe works as the application's role: its own statements are an operator's
 
     def stand(self, judged: Judged, userid: int, queryid: int, *, is_confirmed: bool | None = None) -> Stand:
         """Where a statement stands that this role runs. `is_confirmed`: whether its plan reads other tenants' rows;
@@ -138,7 +140,7 @@ class Ground:
         is_hazard = judged.sets_session_context and self.scope == "transaction"
         if judged.verdict == "not_applicable" and not is_hazard:
             return Standing.NOT_APPLICABLE
-        if role.kind is RoleKind.OPERATOR:
+        if role.kind is RoleKind.OPERATOR or (self.has_probe and PROBE_TAG in judged.tags):
             return Standing.OPERATOR
         is_app = role.kind is RoleKind.APP
         if len(judged.tenants) > 1 or (role.tenant is not None and {*judged.tenants} - {role.tenant}):
@@ -188,6 +190,7 @@ class Ground:
             "is_confirmed": self.is_confirmed,
             "problem": self.problem,
             "remedy": self.remedy,
+            "has_probe": self.has_probe,
         }
 
     @classmethod
@@ -202,6 +205,7 @@ class Ground:
             is_confirmed=data["is_confirmed"],
             problem=data["problem"],
             remedy=data["remedy"],
+            has_probe=data.get("has_probe", False),
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import psycopg
 
 from sbpgmon.findings import IsolationReading
-from sbpgmon.judge.ground import Ground, Judged, Stand
+from sbpgmon.judge.ground import Ground, Judged, Stand, Standing
 from sbpgmon.judge.offences import Offence, runs_of
 from sbpgmon.model import Metric
 from sbpgmon.store import lease, standings
@@ -30,6 +31,11 @@ from sbpgmon.store.tiers import table
 
 MAX_TEXTS = 500  # judged in one pass
 MAX_SECONDS = 1.0  # for them
+MAX_PLANS = 200  # asked for in one pass
+
+# Whether the plan of a text reads other tenants' rows, as a role (by OID) runs it; None: no plan can be had.
+Confirm = Callable[[Ground, int, str], bool | None]
+Planners = Callable[[str], AbstractContextManager[Confirm | None]]  # by target
 QUERIES = "tenant_queries"
 
 
@@ -65,8 +71,10 @@ class Judging:
         holder: str,
         is_stopping: Callable[[], bool] = lambda: False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        planners: Planners = lambda _: nullcontext(None),
     ) -> None:
         self._store = store
+        self._planners = planners
         self._metrics = metrics
         self._holder = holder
         self._is_stopping = is_stopping
@@ -108,12 +116,13 @@ class Judging:
             return
         changes = 0
         if work.series or not all(look.is_applied for look in work.looks):
-            changes = self._apply(work, done)
+            with self._planners(target) as confirm:
+                changes = self._apply(work, done, confirm)
         with self._store.transaction() as conn:
             if changes or _has_news(conn, target_id):
                 done.findings += [(target, line) for line in self._write_findings(conn, target, work)]
 
-    def _apply(self, work: _Work, done: Passed) -> int:
+    def _apply(self, work: _Work, done: Passed, confirm: Confirm | None) -> int:
         """Brings the statements to where they stand by the looks that there are; returns how many moved."""
         with self._store.transaction() as conn:
             grounds = {look: standings.read_ground(conn, work.target_id, look) for look in _needed(work)}
@@ -125,7 +134,8 @@ class Judging:
         structure = work.looks[-1].structure
         known = {key: judged for key, (_, at, judged) in judgements.items() if at == structure} | fresh
         is_all = len(fresh) == len(wanted) or bool(latest.problem)
-        changes = [change for series in work.series for change in _changes(series, work, grounds, latest, known)]
+        plans = self._plans(work, latest, known, confirm) if confirm is not None else {}
+        changes = [c for series in work.series for c in _changes(series, work, grounds, latest, known, plans)]
         with self._store.transaction() as conn:
             numbers = standings.write_judgements(conn, work.target_id, structure, fresh)
             numbers = {key: number for key, (number, _, _) in judgements.items()} | numbers
@@ -159,6 +169,26 @@ class Judging:
                 break
             found[text_id, path] = judge_text(texts.get(text_id, ""), ground, users.get(path))
         return found
+
+    def _plans(
+        self, work: _Work, ground: Ground, known: Mapping[tuple[int, str], Judged], confirm: Confirm
+    ) -> dict[tuple[int, int], bool | None]:
+        """(text, role) -> what its plan says, of statements that no key binds and nothing covers."""
+        asked: dict[tuple[int, int], None] = {}
+        for series in work.series:
+            judged = known.get((series.text_id, ground.path(series.userid)))
+            if judged is not None:
+                stand = ground.stand(judged, series.userid, series.queryid)
+                if stand.standing is Standing.CROSS_TENANT and len(asked) < MAX_PLANS:
+                    asked[series.text_id, series.userid] = None
+        if not asked:
+            return {}
+        with self._store.transaction() as conn:
+            texts = _texts(conn, sorted({text_id for text_id, _ in asked}))
+        return {
+            (text_id, userid): None if self._is_stopping() else confirm(ground, userid, texts.get(text_id, ""))
+            for text_id, userid in asked
+        }
 
     def _move(
         self,
@@ -303,6 +333,7 @@ def _changes(
     grounds: Mapping[Look, Ground],
     latest: Ground,
     known: Mapping[tuple[int, str], Judged],
+    plans: Mapping[tuple[int, int], bool | None],
 ) -> list[Change]:
     """Where the statement comes to stand, look by look. One that comes to stand worse does so from the last look on
     that found it well; one that comes to stand better, from the first that did."""
@@ -315,7 +346,8 @@ def _changes(
     for number, look in enumerate(work.looks):
         if look not in grounds or grounds[look].problem or _is_past(series, look, work):
             continue
-        found = grounds[look].stand(judged, series.userid, series.queryid)
+        is_confirmed = plans.get((series.text_id, series.userid))
+        found = grounds[look].stand(judged, series.userid, series.queryid, is_confirmed=is_confirmed)
         if found == stand:
             continue
         since = None if stand is None else _since(stand, found, work.looks, number)

@@ -14,7 +14,7 @@ from sbpgmon.errors import SbpgmonError, StoreError
 from sbpgmon.logs import LOGGER, Repeats
 from sbpgmon.model import Metric, TargetPoll
 from sbpgmon.store.connection import StoreConnection
-from sbpgmon.store.judging import Judging, Passed
+from sbpgmon.store.judging import Judging, Passed, Planners
 from sbpgmon.store.maintenance import Maintained, Maintenance
 
 _TRY_SECONDS = 30.0  # whether the lease has run out
@@ -25,7 +25,9 @@ _ONCE_SECONDS = 20.0  # a pass under cron: the next poll comes in a minute, and 
 class Keeper:
     """Sees to it that the store is maintained, by this agent or by another one, and its own statements are judged."""
 
-    def __init__(self, settings: Settings, metrics: Mapping[str, Metric], holder: str, repeats: Repeats) -> None:
+    def __init__(
+        self, settings: Settings, metrics: Mapping[str, Metric], holder: str, repeats: Repeats, planners: Planners
+    ) -> None:
         self._stopping = threading.Event()
         self._maintenance = Maintenance(
             settings.store_dsn, holder, settings.agent.connect_timeout, self._stopping.is_set
@@ -35,6 +37,7 @@ class Keeper:
             metrics,
             holder,
             self._stopping.is_set,
+            planners=planners,
         )
         self._targets = [target.name for target in settings.targets]
         self._repeats = repeats

@@ -103,3 +103,28 @@ def test_where_statements_are_not_read_nothing_is_said_of_them(tenanted: tuple[S
     site.polled()
     assert site.ask("SELECT check_name FROM monitoring.isolation_check WHERE check_name LIKE 'cross%'") == []
     assert site.ask("SELECT * FROM monitoring.tenancy_look") == []
+
+
+def test_the_plan_confirms_where_there_is_a_probe(tenanted: tuple[Site, World]) -> None:
+    site, world = tenanted
+    world.run("CREATE ROLE probe_{suffix} LOGIN NOINHERIT; GRANT {app} TO probe_{suffix}")
+    world.run(OFF)
+    login = world.database.dsn(f"probe_{world.suffix}")
+    tenancy = world.tenancy({"probe": {"dsn": login, "interval": "10000d"}})
+    site.configure(
+        metrics={name: {"enabled": name in READ, "interval": "100ms"} for name in METRICS},
+        checks={name: {"interval": "100ms", "enabled": name == "rls_disabled"} for name in CHECKS},
+        tenancy=tenancy.model_dump(mode="json", exclude_none=True),
+    )
+    # The judge takes a function for no binding; the plan compares the key with it.
+    run_as(world, "app", "SELECT sum(stake) FROM app.bets WHERE tenant_id = app.current_tenant()")
+    run_as(world, "app", "SELECT max(stake) FROM app.bets")
+    for _ in range(4):
+        site.polled()
+    rows = site.ask("SELECT query, verdict FROM monitoring.statement_verdict WHERE valid_to = 'infinity'")
+    found = {query.split("(")[0]: verdict for query, verdict in rows if "sbpgmon:probe" not in query}
+    assert (found["SELECT sum"], found["SELECT max"]) == ("suspected", "cross_tenant")
+    # What the probe does is not the application's doing.
+    own = [verdict for query, verdict in rows if "sbpgmon:probe" in query]
+    assert own
+    assert {*own} <= {"operator", "not_applicable"}
