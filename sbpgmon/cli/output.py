@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -32,7 +33,8 @@ def print_table(
     for _, heading, is_number in columns:
         table.add_column(heading, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
     for row in rows:
-        table.add_row(*(str(row.get(key, "")) for key, _, _ in columns))
+        # As Text: a query's `[i]` is no markup.
+        table.add_row(*(Text(str(row.get(key, ""))) for key, _, _ in columns))
     out.print(table)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import io
 
-from sbpgmon.cli.output import brief, short_size
+import pytest
+from rich.console import Console
+
+from sbpgmon.cli.output import brief, print_table, short_size
 
 
 @pytest.mark.parametrize(("value", "text"), [
@@ -21,3 +24,11 @@ def test_sizes_of_three_digits(value: float | None, text: str) -> None:
 ])  # fmt: skip
 def test_counts_of_three_digits(value: float | None, text: str) -> None:
     assert brief(value) == text
+
+
+@pytest.mark.parametrize("text", ["select tags[i] from t", "What [tenancy] names", "x [/b] y", "[bold]"])
+def test_cells_are_no_markup(text: str) -> None:
+    out = Console(file=io.StringIO(), width=80)
+    print_table("", [("what", "what", False)], [{"what": text}], out=out)
+    assert isinstance(out.file, io.StringIO)
+    assert text in out.file.getvalue()
