@@ -28,12 +28,18 @@ guard as materialized (
     else p.pronamespace <> 'pg_catalog'::regnamespace
   end
 ),
+-- Who gets into the schema at all: few of many roles.
+reached as materialized (
+  select a.oid, i.app, i.app_name, i.identity, i.is_exempt
+  from audit_table as a
+  join app_identity as i on has_schema_privilege(i.identity, a.relnamespace, 'USAGE')
+),
 possible as (
   select
     a.oid, a.object, a.relacl, i.app, i.app_name, c.bit, c.privilege, c.verb,
     array_agg(i.identity) as identities
-  from audit_table as a
-  join app_identity as i on has_schema_privilege(i.identity, a.relnamespace, 'USAGE')
+  from reached as i
+  join audit_table as a on a.oid = i.oid
   cross join act as c
   where (
       has_table_privilege(i.identity, a.oid, c.privilege)

@@ -10,16 +10,17 @@ with recursive tree as (
     c.oid as root,
     quote_ident(n.nspname) || '.' || quote_ident(c.relname) as declared
   from tenancy as t
-  join pg_class as c on c.relkind in ('r', 'p', 'f')
+  cross join unnest(t.audit_tables) as d (name)
+  -- Not to_regclass: it demands USAGE on the schema.
+  cross join lateral (
+    select case when d.name ~ v.quoted then parse_ident(d.name) else string_to_array(d.name, '.') end as name
+    from (values ('^(([a-z_][a-z0-9_$]*|"([^"]|"")+")\.)?([a-z_][a-z0-9_$]*|"([^"]|"")+")$')) as v (quoted)
+  ) as w
+  join pg_class as c on c.relname = w.name[cardinality(w.name)] and c.relkind in ('r', 'p', 'f')
   join pg_namespace as n on n.oid = c.relnamespace
-  where t.audit_tables <> '{}'
-    and n.nspname !~ '^pg_'
+  where n.nspname !~ '^pg_'
     and n.nspname not in ('information_schema', 'monitoring')
-    and (
-      c.relname = any (t.audit_tables)
-      or n.nspname || '.' || c.relname = any (t.audit_tables)
-      or quote_ident(n.nspname) || '.' || quote_ident(c.relname) = any (t.audit_tables)
-    )
+    and (cardinality(w.name) = 1 or n.nspname = w.name[1])
   union
   select i.inhrelid, t.root, t.declared
   from tree as t
