@@ -62,12 +62,13 @@ def read_events(session: Session, item: Due, events: Sequence[Event]) -> Reading
     windows: list[Window] = []
     problems: list[str] = []
     target_time = None
-    for event in events:
+    counted_until = item.counted or {}
+    for event in _in_turn(events, counted_until):
         if session.is_broken or session.is_late:
             problems.append(f"{event.name}: not read: the poll was over")
             continue
         try:
-            target_time, counted = count_event(session, event, (item.counted or {}).get(event.name))
+            target_time, counted = count_event(session, event, counted_until.get(event.name))
         except SbpgmonError as error:
             problems.append(f"{event.name}: {error}")
             continue
@@ -203,6 +204,6 @@ def _number(name: str, value: object, way_out: str) -> int:
     return int(value)
 
 
-def due_events(events: Sequence[Event], counted: Mapping[str, datetime]) -> list[Event]:
+def _in_turn(events: Sequence[Event], counted: Mapping[str, datetime]) -> list[Event]:
     """Those that were counted the longest ago come first: a poll that ends early leaves none out for good."""
     return sorted(events, key=lambda event: counted.get(event.name, datetime.min.replace(tzinfo=UTC)))
