@@ -37,7 +37,7 @@ def tenants() -> None:
     """Whether one tenant can see another's data, and how sure that is."""
 
 
-@tenants.command()
+@tenants.command(short_help="Runs every check now: pass, fail or unknown.")
 @click.option("--target", "names", multiple=True, metavar="NAME", help="Only this target; can be given again.")
 @click.option("--check", "checks", multiple=True, metavar="CHECK", help="Only this check; can be given again.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)

@@ -10,7 +10,7 @@ from sbpgmon.collect.tenancy import detect_tenancy
 from sbpgmon.present.detect import is_found, nothing_found, toml
 
 
-@click.command()
+@click.command(short_help="Proposes [tenancy] out of the catalogs, as TOML to paste.")
 @click.option("--target", metavar="NAME", help="This target; needed where there are several.")
 @click.pass_obj
 def detect(context: Context, target: str | None) -> None:

@@ -16,7 +16,7 @@ from sbpgmon.errors import ConfigError
 _SHOWN = 20
 
 
-@click.group()
+@click.group(short_help="Events in the application's own tables.")
 def events() -> None:
     """Events in the application's own tables, as [[tenancy.events]] counts them."""
 

@@ -45,7 +45,7 @@ def _visible(value: Any) -> Any:
     return "".join(character if character.isprintable() or character == "\n" else "?" for character in value)
 
 
-@click.command()
+@click.command(short_help="What the agent has seen: how far it is proven, open findings.")
 @click.option("--target", metavar="NAME", help="Only this target.")
 @click.option("--closed", is_flag=True, help="Also what was closed in the last 7 days.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)

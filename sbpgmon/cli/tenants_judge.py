@@ -31,7 +31,7 @@ _STYLES = {
 _STEP = 20  # statements between two looks at the progress
 
 
-@click.command()
+@click.command(short_help="Says of statements whether they are bound to one tenant.")
 @click.argument("sql", nargs=-1)
 @click.option("--user", metavar="NAME", help="Who runs them, where a statement does not say.")
 @click.option("--ignore-rls", is_flag=True, help="Judge the text alone, as if there were no row level security.")
