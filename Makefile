@@ -47,7 +47,7 @@ fill: $(STAMP) ## a year of a fleet into an initialised, empty store (DSN=…, D
 bench-year: $(STAMP) ## fills a year of 50 targets on a server of its own and measures it (DSN=… of a filled one)
 	@$(PY) -m benchmarks.year $(if $(DSN),--dsn "$(DSN)") $(ARGS)
 
-test-matrix: $(STAMP) ## tests/sql and tests/integration on every major (MAJORS="14 15 16 17 18")
+test-matrix: $(STAMP) ## tests/sql, tests/isolation and tests/integration on every major (MAJORS="14 15 16 17 18")
 	@PYTHON=$(PY) MAJORS="$(MAJORS)" tests/matrix.sh $(ARGS)
 
 chaos: $(STAMP) ## kills, resets, evictions, clocks: figures held to the truth (SHORT=1, SEED=7)
