@@ -150,7 +150,7 @@ def enter_states(
         {"start": start, "until": until},
     )
     for metric_id, metric in metrics.items():
-        if not metric.counters:
+        if not metric.has_last:
             continue
         listed = ", ".join(quote(c.name) for c in (*metric.keys, *metric.counters, *metric.resets))
         counters = "".join(f", (1e9 * random())::{c.type.name}" for c in metric.counters)
