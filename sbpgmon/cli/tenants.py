@@ -24,7 +24,7 @@ from sbpgmon.cli.tenants_judge import judge
 from sbpgmon.collect.due import as_configured
 from sbpgmon.collect.isolation import Task, look
 from sbpgmon.config import Settings, Target
-from sbpgmon.errors import ConfigError, IsolationFailedError, IsolationUnknownError, TargetError
+from sbpgmon.errors import ConfigError, IsolationFailedError, IsolationUnknownError, TargetError, UnsupportedError
 from sbpgmon.findings import IsolationReading
 from sbpgmon.present import tenants as present
 from sbpgmon.present.detect import without_target, without_tenancy
@@ -112,7 +112,9 @@ def _look_at(
 ) -> IsolationReading:
     with Session(target, settings.agent.connect_timeout) as session:
         server = probe(session)
-        refuse_unsafe(target.name, server, allow_superuser=settings.allow_superuser)
+        # Without pg_monitor the catalogs are read all the same; what needs it is unknown, and says what to grant.
+        with contextlib.suppress(UnsupportedError):
+            refuse_unsafe(target.name, server, allow_superuser=settings.allow_superuser)
         configured = as_configured(catalog, settings.checks)
         work = Task(
             settings.tenancy_of(target.name),

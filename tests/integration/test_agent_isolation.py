@@ -166,6 +166,19 @@ def test_what_the_store_knows(tenanted: tuple[Site, World]) -> None:
     assert "no isolation history" in site.run("tenants", "show", "--target", "nobody", check=2).stderr
 
 
+def test_a_role_without_any_grant(tenanted: tuple[Site, World]) -> None:
+    site, world = tenanted
+    world.run("REVOKE pg_monitor FROM {reader}; CREATE EXTENSION pg_stat_statements")
+    declared = world.tenancy({"data": {"enabled": True}}).model_dump(mode="json", exclude_none=True)
+    site.configure(checks=CHECKS_HERE, tenancy=declared)
+    found = json.loads(site.run("tenants", "check", "--format", "json", check=4).stdout)
+    unknown = {finding["check"] for finding in found["findings"] if finding["status"] == "unknown"}
+    assert "cross_tenant_queries" in unknown
+    assert found["summary"]["fail"] == 0
+    assert found["summary"]["cross_tenant_queries"] is None
+    assert all("GRANT" in finding["remedy"] for finding in found["findings"])
+
+
 def test_mistakes_of_the_command(tenanted: tuple[Site, World]) -> None:
     site, _ = tenanted
     assert "There is no check nonsense" in site.run("tenants", "check", "--check", "nonsense", check=2).stderr
