@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from sbpgmon.catalog.checks import FIGURES, load_checks, load_parts, parts_of, without_parts
+from sbpgmon.catalog.checks import TENANCY, below_parts, load_checks, load_parts, parts_of, without_parts
 from sbpgmon.catalog.header import EXTSCHEMA
 from sbpgmon.catalog.metrics import load_metrics
 from sbpgmon.catalog.views import load_views
@@ -148,17 +148,7 @@ def render_sql(variant: Variant, server: Server) -> str:
 
 def render_check(check: Check, parts: Mapping[str, Part], tenancy: str, server: Server) -> str:
     """The check's SQL below the parts that it uses; `tenancy`: the SELECT that stands for the part of that name."""
-    tables = [f"tenancy AS (\n{tenancy}\n)", *(f"{part.name} AS (\n{part.sql}\n)" for part in parts_of(check, parts))]
-    return _with_schemas(f"WITH {', '.join(tables)}\nSELECT * FROM (\n{check.sql}\n) AS found", server)
-
-
-def below_parts(metric: Metric, variant: Variant, parts: Mapping[str, Part], tenancy: str, figures: str) -> Variant:
-    """The variant with its SQL below the parts that the metric uses; `tenancy` and `figures`: the SELECTs that stand
-    for the parts that the agent brings."""
-    tables = [f"tenancy AS (\n{tenancy}\n)"]
-    tables += [f"{FIGURES} AS (\n{figures}\n)"] if FIGURES in metric.uses else []
-    tables += [f"{part.name} AS (\n{part.sql}\n)" for part in parts_of(metric, parts)]
-    return replace(variant, sql=f"WITH {', '.join(tables)}\nSELECT * FROM (\n{variant.sql}\n) AS found")
+    return _with_schemas(below_parts(check, check.sql, parts, {TENANCY: tenancy}), server)
 
 
 def _with_schemas(sql: str, server: Server) -> str:

@@ -79,6 +79,13 @@ def parts_of(item: Check | Part | Metric, parts: Mapping[str, Part]) -> list[Par
     return list(order.values())
 
 
+def below_parts(item: Check | Part | Metric, sql: str, parts: Mapping[str, Part], brought: Mapping[str, str]) -> str:
+    """SQL below the parts that `item` uses; `brought`: the SELECTs of the parts that the agent itself brings."""
+    selects = [*brought.items(), *((part.name, part.sql) for part in parts_of(item, parts))]
+    tables = ", ".join(f"{name} AS (\n{select}\n)" for name, select in selects)
+    return f"WITH {tables}\nSELECT * FROM (\n{sql}\n) AS found"
+
+
 def _parse_check(path: Path) -> Check:
     name = _name(path)
     if name in RESERVED:

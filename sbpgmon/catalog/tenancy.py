@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from sbpgmon.catalog.checks import load_part, load_parts, parts_of
+from sbpgmon.catalog.checks import TENANCY, below_parts, load_part, load_parts
 from sbpgmon.checks import Part
 from sbpgmon.errors import QueryFileError
 from sbpgmon.resources import resource_dir
@@ -31,8 +31,4 @@ def render_question(name: str, tenancy: str, parts: Mapping[str, Part] | None = 
     """Its SQL below the parts that it uses, the shipped ones unless others are given; `tenancy`: the SELECT that
     stands for the part of that name."""
     asked = question(name)
-    tables = [
-        f"tenancy AS (\n{tenancy}\n)",
-        *(f"{part.name} AS (\n{part.sql}\n)" for part in parts_of(asked, parts or shipped_parts())),
-    ]
-    return f"/* sbpgmon:{name} */ WITH {', '.join(tables)}\nSELECT * FROM (\n{asked.sql}\n) AS found"
+    return f"/* sbpgmon:{name} */ {below_parts(asked, asked.sql, parts or shipped_parts(), {TENANCY: tenancy})}"

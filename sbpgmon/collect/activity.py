@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from sbpgmon.catalog.catalog import below_parts
-from sbpgmon.catalog.checks import FIGURES
+from sbpgmon.catalog.checks import FIGURES, TENANCY, below_parts
 from sbpgmon.checks import Part
 from sbpgmon.collect.known import Known
 from sbpgmon.collect.plans import denied
@@ -36,13 +36,13 @@ def tell(
     timeout_seconds: float,
 ) -> Variant:
     """The variant of a metric that asks about tenants, below the parts that it uses. Raises TargetError."""
-    figures = ""
+    brought = {TENANCY: known.sql()}
     if FIGURES in metric.uses:
         try:
-            figures = figures_sql(session, tenancy.activity, timeout_seconds)
+            brought[FIGURES] = figures_sql(session, tenancy.activity, timeout_seconds)
         except TargetError as error:
             raise denied(error, tenancy.activity.sql or "", known.own_role) from None
-    return below_parts(metric, variant, parts, known.sql(), figures)
+    return replace(variant, sql=below_parts(metric, variant.sql, parts, brought))
 
 
 def figures_sql(session: Session, activity: Activity, timeout_seconds: float) -> str:
