@@ -14,6 +14,7 @@ from sbpgmon.catalog.metrics import load_metrics
 from sbpgmon.catalog.views import load_views
 from sbpgmon.checks import Check, Part
 from sbpgmon.errors import QueryFileError
+from sbpgmon.identifiers import quote
 from sbpgmon.model import AGENT, Metric, Requirement, Server, Variant, View
 from sbpgmon.resources import resource_dir
 
@@ -157,6 +158,6 @@ def _with_schemas(sql: str, server: Server) -> str:
             what = f"The extension {match[1]} is not in database {server.database}, and a part asks for its schema."
             raise QueryFileError(what, f"CREATE EXTENSION {match[1]}, or say `requires: extension {match[1]}`.")
         name, _ = server.extensions[match[1]]
-        return '"' + name.replace('"', '""') + '"'
+        return quote(name)
 
     return EXTSCHEMA.sub(schema, sql)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from sbpgmon.identifiers import quote
 from sbpgmon.judge.facts import Relation, TenantFacts
 
 _COMMANDS = "rwd"  # of pg_policy: what rows can be read, changed or deleted
@@ -86,8 +87,7 @@ class Bounds:
         condition = " AND ".join([f"({' OR '.join(permissive)})", *restrictive])
         place = f"{table.schema}.{table.name}" if "select" in condition.lower() else table.key
         if (place, condition) not in self._by_text:
-            schema, name = (part.replace('"', '""') for part in (table.schema, table.name))
-            text = f'SELECT 1 FROM "{schema}"."{name}" WHERE {condition}'
+            text = f"SELECT 1 FROM {quote(table.schema)}.{quote(table.name)} WHERE {condition}"
             self._by_text[place, condition] = _is_bound(text, self.facts)
         return self._by_text[place, condition]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from sbpgmon.identifiers import quote
 from sbpgmon.model import Server, StatementText
 from sbpgmon.sources.session import Session
 
@@ -74,7 +75,7 @@ def read_texts(session: Session, server: Server, queryids: Sequence[int]) -> tup
     Raises TargetError.
     """
     schema, _ = server.extensions["pg_stat_statements"]
-    quoted = '"' + schema.replace('"', '""') + '"'
+    quoted = quote(schema)
     listed = ",".join(str(int(queryid)) for queryid in queryids[:MAX_STATEMENTS])
     # As bytes: a SQL_ASCII database may hold what no encoding can read.
     encoding = "SQL_ASCII" if server.encoding == "SQL_ASCII" else "UTF8"

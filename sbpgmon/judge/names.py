@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from sbpgmon.identifiers import quote
 from sbpgmon.judge.facts import Relation
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
@@ -27,7 +28,7 @@ def quoted(name: str) -> str:
     """An identifier, in double quotes where it needs them."""
     if _PLAIN.match(name) and name not in _RESERVED:
         return name
-    return '"' + name.replace('"', '""') + '"'
+    return quote(name)
 
 
 def qualified(relation: Relation) -> str:

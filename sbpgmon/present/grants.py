@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sbpgmon.errors import ConfigError
+from sbpgmon.identifiers import quote
 
 # What `rollback --roles` knows our roles by.
 ROLE_MARK = "sbpgmon:"
@@ -114,7 +115,7 @@ def _checked(name: str) -> str:
 
 def identifier(name: str) -> str:
     """The name as SQL has it. Raises ConfigError for one that PostgreSQL could not hold."""
-    return '"' + _checked(name).replace('"', '""') + '"'
+    return quote(_checked(name))
 
 
 def _literal(text: str) -> str:

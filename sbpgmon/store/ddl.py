@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sbpgmon.identifiers import quote as quote
 from sbpgmon.model import Column, Kind, Metric
 from sbpgmon.store.schema import SCHEMA
 
@@ -38,10 +39,6 @@ def names_of(metric: Metric) -> Names:
         name(f"_{metric.tier}"),
         name(""),
     )
-
-
-def quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
