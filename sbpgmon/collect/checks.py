@@ -108,7 +108,7 @@ def read_rows(
             return [dict(zip(names, row, strict=True)) for row in rows]
         except TargetError as error:
             # A table that was dropped between two of the catalog's own looks is gone when it is looked at again.
-            if not again or session.is_broken or not any(state in error.what for state in ("XX000", "42P01")):
+            if not again or session.is_broken or error.sqlstate not in ("XX000", "42P01"):
                 raise
     raise AssertionError
 

@@ -5,22 +5,21 @@ that runs the statement. Nothing is executed.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from sbpgmon.checks import PROBE_TAG
-from sbpgmon.config import Target
+from sbpgmon.collect.explain import nodes, plan_of
+from sbpgmon.collect.login import MARK, become, login_of
 from sbpgmon.errors import SbpgmonError, TargetError
+from sbpgmon.identifiers import quote
 from sbpgmon.judge.ground import Ground
 from sbpgmon.judge.texts import BrokenTextError, cut
 from sbpgmon.sources.session import Session
 from sbpgmon.tenancy import Probe
 
 _TIMEOUT_SECONDS = 2.0
-_MARK = f"/* {PROBE_TAG} */"
 _PARAMETER = re.compile(r"\$(\d+)")
 _CONDITIONS = ("Index Cond", "Recheck Cond", "Filter", "TID Cond", "One-Time Filter", "Hash Cond", "Merge Cond",
                "Join Filter", "Order By")  # fmt: skip
@@ -31,8 +30,7 @@ class Planner:
 
     def __init__(self, target: str, probe: Probe, connect_timeout_seconds: float) -> None:
         """`probe` has a dsn."""
-        assert probe.dsn is not None
-        self._login = Target(name=f"{target[:57]}.probe", dsn=probe.dsn)
+        self._login = login_of(target, probe)
         self._connect_timeout_seconds = connect_timeout_seconds
         self._session: Session | None = None
         self._is_away = False
@@ -62,9 +60,7 @@ class Planner:
             return None
         keys = {(r.schema, r.name): r.key for r in ground.facts.relations.values() if r.key is not None and r.is_tenant}
         try:
-            plan = _plan(
-                self._session, role.name, ",".join(_quote(name) for name in ground.facts.path(role.name)), text
-            )
+            plan = _plan(self._session, role.name, ",".join(quote(name) for name in ground.facts.path(role.name)), text)
         except TargetError:
             return None
         return reads_across(plan, keys)
@@ -73,9 +69,9 @@ class Planner:
 def reads_across(plan: Mapping[str, Any], keys: Mapping[tuple[str, str], str]) -> bool:
     """Whether a plan (EXPLAIN's, VERBOSE) scans a table of `keys`, (schema, table) -> key, and no condition in it, of
     the scan or of a join, compares that table's key with anything. Partitions count by the alias of their root."""
-    nodes = list(_nodes(plan))
-    conditions = [str(node[name]) for node in nodes for name in _CONDITIONS if name in node]
-    for node in nodes:
+    found = list(nodes(plan))
+    conditions = [str(node[name]) for node in found for name in _CONDITIONS if name in node]
+    for node in found:
         place = node.get("Schema"), node.get("Relation Name")
         key = keys.get((str(place[0]), str(place[1])))
         if key is None:
@@ -90,12 +86,11 @@ def reads_across(plan: Mapping[str, Any], keys: Mapping[tuple[str, str], str]) -
 
 def _plan(session: Session, role: str, path: str, text: str) -> dict[str, Any]:
     """The generic plan of a text with parameters. Raises TargetError, for a text that cannot be planned as well."""
-    options = "FORMAT JSON, VERBOSE, COSTS off"
+    options = ("VERBOSE", "COSTS off")
     if session.server_version_num >= 160000:
         with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
             _become(cursor, role, path)
-            row = cursor.execute(f"EXPLAIN (GENERIC_PLAN, {options}) {_MARK} {text}".encode()).fetchone()
-        return _root(row)
+            return plan_of(cursor, f"{MARK} {text}", options=["GENERIC_PLAN", *options])
     name = "sbpgmon_plan"
     numbers = [int(number) for number in _PARAMETER.findall(text)]
     values = f"({', '.join(['NULL'] * max(numbers))})" if numbers else ""
@@ -105,9 +100,8 @@ def _plan(session: Session, role: str, path: str, text: str) -> dict[str, Any]:
             # Partitions are left out by the parameters' values, which are none.
             cursor.execute(b"SET LOCAL plan_cache_mode = force_generic_plan")
             cursor.execute(b"SET LOCAL enable_partition_pruning = off")
-            cursor.execute(f"PREPARE {name} AS {_MARK} {text}".encode())
-            row = cursor.execute(f"EXPLAIN ({options}) {_MARK} EXECUTE {name}{values}".encode()).fetchone()
-        return _root(row)
+            cursor.execute(f"PREPARE {name} AS {MARK} {text}".encode())
+            return plan_of(cursor, f"{MARK} EXECUTE {name}{values}", options=options)
     finally:
         # It outlives the transaction, also one that failed.
         with contextlib.suppress(TargetError), session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
@@ -125,25 +119,9 @@ def _is_one_statement(text: str) -> bool:
 def _become(cursor: Any, role: str, path: str) -> None:
     # Where a string ends must be where we think it does.
     cursor.execute(b"SET LOCAL standard_conforming_strings = on")
-    cursor.execute(f"SET LOCAL ROLE {_quote(role)}".encode())
+    become(cursor, role)
     cursor.execute("SELECT pg_catalog.set_config('search_path', %s, true)", (path or "pg_catalog",))
-
-
-def _root(row: Any) -> dict[str, Any]:
-    found = row[0] if isinstance(row[0], list) else json.loads(row[0])
-    plan: dict[str, Any] = found[0]["Plan"]
-    return plan
-
-
-def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from _nodes(child)
 
 
 def _bare(alias: str) -> str:
     return alias.removeprefix('"').removesuffix('"')
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -2,83 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sbpgmon.catalog.tenancy import render_question
-from sbpgmon.checks import BUILT_IN, PROBE_TAG
+from sbpgmon.collect.explain import plan_of
 from sbpgmon.collect.known import Known
-from sbpgmon.config import Target
+from sbpgmon.collect.login import MARK, become, login_of
+from sbpgmon.collect.rounds import TIMEOUT_SECONDS, UNLIKE, Table, Trial
+from sbpgmon.collect.switches import time_switch
+from sbpgmon.collect.turns import tenants_of
 from sbpgmon.errors import SbpgmonError, TargetError
-from sbpgmon.findings import CheckRun, Finding, Outcome, limited
+from sbpgmon.findings import CheckRun
+from sbpgmon.identifiers import quote
 from sbpgmon.sources.session import Session
 from sbpgmon.tenancy import Probe
 
 CONTEXT, ROWS, KEY, SCHEMA = "probe_without_context", "probe_foreign_rows", "probe_foreign_key", "probe_foreign_schema"
-_TIMEOUT_SECONDS = 2.0
-_ROUND_TRIPS = 5
-_GRACE_SECONDS = 3.0  # after the round's time, for the statement in hand
 _NOT_KNOWN = ("57014", "55P03", "53")  # too slow, locked, out of something: says nothing of tenants
-MARK = f"/* {PROBE_TAG} */"
-# pg_stat_statements takes statements that differ in comments alone for one: no application selects this type.
-UNLIKE = "NULL::pg_catalog.xid8"
 _DIRECTLY = "Let [tenancy.probe] dsn lead to the server itself, not to a pooler, on a login that nobody else uses."
 _DEARER = "Add an index that begins with the tenant key, or raise [tenancy.probe] max_cost."
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table that is looked at; names are quoted. `tenant`: whose schema it is in, of a schema for each tenant."""
-
-    kind: str
-    object: str
-    key: str
-    primary_key: tuple[str, ...]
-    rows: float
-    tenant: str
-
-
-@dataclass
-class Trial:
-    """One round on one target."""
-
-    login: Target
-    connect_timeout_seconds: float
-    known: Known
-    probe: Probe
-    role: str
-    tables: Sequence[Table]
-    tenants: Sequence[str]  # keys of the tenants of this round, as text
-    ends_at: float  # by time.monotonic()
-    found: dict[str, list[Finding]] = field(default_factory=dict)
-    unseen: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)  # check -> object -> why, way out
-    figures: dict[str, float | None] = field(default_factory=dict)
-
-    def fail(self, check: str, table: Table, detail: str, remedy: str, role: str = "", part: str = "") -> None:
-        built_in = BUILT_IN[check]
-        finding = Finding(check, Outcome.FAIL, built_in.severity, table.object, role or self.role, detail, remedy, part)
-        self.found.setdefault(check, []).append(limited(finding, is_confirmed=self.known.confirmed))
-
-    def miss(self, check: str, name: str, why: str, way_out: str) -> None:
-        self.unseen.setdefault(check, {})[name] = why, way_out
-
-    def runs(self, checks: Sequence[str]) -> list[CheckRun]:
-        """What the checks say. Where anything could not be seen, what was found before is not taken for gone."""
-        runs = []
-        for check in checks:
-            findings = list(self.found.get(check, []))
-            failed = {finding.key for finding in findings}
-            for name, (why, way_out) in self.unseen.get(check, {}).items():
-                unknown = Finding(check, Outcome.UNKNOWN, BUILT_IN[check].severity, name, self.role, why, way_out)
-                if unknown.key not in failed:
-                    findings.append(limited(unknown, is_confirmed=self.known.confirmed))
-            runs.append(CheckRun(check, tuple(findings), is_complete=check not in self.unseen))
-        return runs
 
 
 def try_tenants(
@@ -98,11 +42,10 @@ def try_tenants(
     """
     checks = [check for check, models in ((CONTEXT, "rls"), (KEY, "rls"), (ROWS, "rls"), (SCHEMA, "schema"))
               if models in known.models]  # fmt: skip
-    assert probe.dsn is not None
     role = probe.role or (known.app_roles[0] if known.app_roles else "")
     trial = Trial(
-        Target(name=f"{session.target.name[:57]}.probe", dsn=probe.dsn), connect_timeout_seconds, known, probe, role,
-        (), (), time.monotonic() + budget_seconds,
+        login_of(session.target.name, probe), connect_timeout_seconds, known, probe, role, (), (),
+        time.monotonic() + budget_seconds,
     )  # fmt: skip
     try:
         trial.tables = _tables(session, known)
@@ -117,7 +60,7 @@ def try_tenants(
 
 
 def _tables(session: Session, known: Known) -> list[Table]:
-    with session.transaction(_TIMEOUT_SECONDS * 5) as (cursor, _):
+    with session.transaction(TIMEOUT_SECONDS * 5) as (cursor, _):
         rows = cursor.execute(render_question("probed", known.sql()).encode()).fetchall()
     return [Table(kind, name, key, tuple(pk), count, tenant) for kind, name, key, pk, count, tenant in rows]
 
@@ -130,16 +73,16 @@ def _try_pool(trial: Trial, own: Session, turn: int, progress: Callable[[str], N
         for check in (CONTEXT, KEY, ROWS):
             trial.miss(check, "", "No application role is known.", "Name it: [tenancy] roles.app or probe.role.")
         return
-    with _login(trial) as session:
+    with trial.connected() as session:
         # On a fresh connection: once it was set, an unset setting reads '' and hides a policy that fails open.
-        for table in _within(trial, tables, CONTEXT):
+        for table in trial.within(tables, CONTEXT):
             progress(f"{CONTEXT} {table.object}")
             _without_context(trial, session, table)
         if setting is None:
             for check in (KEY, ROWS):
                 trial.miss(check, "", "The context setting is not known.", "Name it: [tenancy] context.setting.")
             return
-        trial.tenants = _tenants(trial, own, session, turn)
+        trial.tenants = tenants_of(trial, own, session, turn)
         if len(trial.tenants) < 2:
             for check in (KEY, ROWS):
                 trial.miss(
@@ -148,19 +91,19 @@ def _try_pool(trial: Trial, own: Session, turn: int, progress: Callable[[str], N
                     "sbpgmon grants --tenancy prints the grant.",
                 )  # fmt: skip
             return
-        for table in _within(trial, tables, ROWS):
+        for table in trial.within(tables, ROWS):
             progress(f"{ROWS} {table.object}")
             _as_tenants(trial, session, table, setting)
     if tables:
-        _time_switch(
+        time_switch(
             trial, tables[0], lambda tenant: [("SELECT pg_catalog.set_config(%s, %s, true)", (setting, tenant))]
         )
 
 
 def _without_context(trial: Trial, session: Session, table: Table) -> None:
     try:
-        with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
-            _become(cursor, trial.role)
+        with session.transaction(TIMEOUT_SECONDS) as (cursor, _):
+            become(cursor, trial.role)
             is_used = _is_used(cursor, trial.known.setting)
             query = f"SELECT {MARK} EXISTS (SELECT FROM {table.object}), {UNLIKE}"
             if _cost(cursor, query, ()) > trial.probe.max_cost:
@@ -214,8 +157,8 @@ def _own_row(trial: Trial, session: Session, table: Table, setting: str, tenant:
     """The primary key of one row that the tenant sees of its own; empty: it sees none; None: nobody can tell."""
     picked = ", ".join(f"{name}::text" for name in table.primary_key) or "'1'::text"
     try:
-        with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
-            _become(cursor, trial.role)
+        with session.transaction(TIMEOUT_SECONDS) as (cursor, _):
+            become(cursor, trial.role)
             cursor.execute("SELECT pg_catalog.set_config(%s, %s, true)", (setting, tenant))
             query = f"SELECT {MARK} {_plain(picked)} FROM {_plain(table.object)} WHERE {_plain(table.key)} = %s LIMIT 1"
             if _cost(cursor, query, (tenant,)) > trial.probe.max_cost:
@@ -233,8 +176,8 @@ def _foreign(
     values: tuple[str, ...], what: str,
 ) -> None:  # fmt: skip
     try:
-        with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
-            _become(cursor, trial.role)
+        with session.transaction(TIMEOUT_SECONDS) as (cursor, _):
+            become(cursor, trial.role)
             cursor.execute("SELECT pg_catalog.set_config(%s, %s, true)", (setting, tenant))
             query = f"SELECT {MARK} EXISTS (SELECT FROM {_plain(table.object)} WHERE {condition}), {UNLIKE}"
             if _cost(cursor, query, values) > trial.probe.max_cost:
@@ -263,36 +206,35 @@ def _try_schemas(trial: Trial, turn: int, progress: Callable[[str], None]) -> No
         return
     count = min(len(members), trial.probe.tenants)
     chosen = [members[(turn * count + place) % len(members)] for place in range(count)]
-    with _login(trial) as session:
+    with trial.connected() as session:
         for place, member in enumerate(chosen):
             foreign = chosen[(place + 1) % len(chosen)].tenant
             tables = [table for table in trial.tables if table.kind == "schema" and table.tenant == foreign]
-            for table in _within(trial, tables, SCHEMA):
+            for table in trial.within(tables, SCHEMA):
                 progress(f"{SCHEMA} {table.object}")
                 _foreign_table(trial, session, table, member.role, member.tenant)
-    first = {member.tenant: member for member in chosen}
     own = [table for table in trial.tables if table.kind == "schema" and table.tenant == chosen[0].tenant]
-    if own and first:
-        _time_switch(trial, own[0], lambda _: [], role=chosen[0].role)
+    if own:
+        time_switch(trial, own[0], lambda _: [], role=chosen[0].role)
 
 
 def _foreign_table(trial: Trial, session: Session, table: Table, role: str, tenant: str) -> None:
     try:
-        with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
-            _become(cursor, role)
+        with session.transaction(TIMEOUT_SECONDS) as (cursor, _):
+            become(cursor, role)
             cursor.execute(f"SELECT {MARK} EXISTS (SELECT FROM {table.object}), {UNLIKE}".encode())
     except TargetError as error:
         if error.sqlstate != "42501":
             _said_no(trial, SCHEMA, table, error)
         elif "set role" in error.what:
-            remedy = f'GRANT "{role}" TO the login of [tenancy.probe];'
+            remedy = f"GRANT {quote(role)} TO the login of [tenancy.probe];"
             trial.miss(SCHEMA, table.object, f"The login may not become {role}.", remedy)
         return
     trial.fail(
         SCHEMA,
         table,
         f"The role of tenant {tenant} reads {table.object}, which is tenant {table.tenant}'s.",
-        f'REVOKE ALL ON {table.object} FROM "{role}"; and from every role that it is a member of.',
+        f"REVOKE ALL ON {table.object} FROM {quote(role)}; and from every role that it is a member of.",
         role=role,
     )
 
@@ -304,7 +246,7 @@ def _said_no(trial: Trial, check: str, table: Table, error: TargetError, *, is_r
     elif error.sqlstate == "42501" and "set role" in error.what:
         raise TargetError(
             f"The login of the probe may not become {trial.role}",
-            f'GRANT "{trial.role}" TO that login: sbpgmon grants --tenancy prints it.',
+            f"GRANT {quote(trial.role)} TO that login: sbpgmon grants --tenancy prints it.",
         )
     elif not is_refusal_fine:
         trial.miss(check, table.object, f"Not seen: {error.what.rstrip('.')}.", error.way_out)
@@ -313,11 +255,6 @@ def _said_no(trial: Trial, check: str, table: Table, error: TargetError, *, is_r
 def _plain(name: str) -> str:
     """A name in a statement with parameters, of which none begins in it."""
     return name.replace("%", "%%")
-
-
-def _become(cursor: Any, role: str) -> None:
-    quoted = '"' + role.replace('"', '""') + '"'
-    cursor.execute(f"SET LOCAL ROLE {quoted}".encode())
 
 
 def _is_used(cursor: Any, setting: str | None) -> bool:
@@ -332,112 +269,4 @@ def _is_used(cursor: Any, setting: str | None) -> bool:
 
 
 def _cost(cursor: Any, query: str, values: Sequence[str]) -> float:
-    row = cursor.execute(f"EXPLAIN (FORMAT JSON) {query}".encode(), values or None).fetchone()
-    plan = row[0] if isinstance(row[0], list) else json.loads(row[0])
-    return float(plan[0]["Plan"]["Total Cost"])
-
-
-@contextlib.contextmanager
-def _login(trial: Trial) -> Iterator[Session]:
-    """A connection of the probe's own, which ends with the round also where the server hangs."""
-    left = max(0.0, trial.ends_at - time.monotonic()) + _GRACE_SECONDS
-    with Session(trial.login, trial.connect_timeout_seconds) as session, session.deadline(left):
-        yield session
-
-
-def _within(trial: Trial, tables: Sequence[Table], check: str) -> Iterator[Table]:
-    """The tables that there is time for; of the others it is not known."""
-    for place, table in enumerate(tables):
-        if time.monotonic() > trial.ends_at:
-            why = f"{len(tables) - place} of {len(tables)} tables were not tried: the time of a round was over."
-            trial.miss(check, "", why, "Look at the slow ones: sbpgmon tenants check tries them all.")
-            return
-        yield table
-
-
-def _tenants(trial: Trial, own: Session, session: Session, turn: int) -> list[str]:
-    """Keys of tenants: always the newest, the smallest and the largest where that is known, then others in turn."""
-    if trial.known.tenants_table is None:
-        return []
-    table = next(iter(_relation(own, trial.known)), None)
-    if table is None:
-        return []
-    name, column = table
-    listed: list[str] = []
-    for reader, role in ((session, trial.role), (own, "")):
-        try:
-            with reader.transaction(_TIMEOUT_SECONDS) as (cursor, _):
-                if role:
-                    _become(cursor, role)
-                query = f"SELECT {MARK} {column}::text, {UNLIKE} FROM {name} ORDER BY {column} LIMIT 10000"
-                listed = [key for key, _ in cursor.execute(query.encode())]
-        except TargetError:
-            continue
-        if len(listed) > 1:
-            break
-    sizes = _sizes(own, trial)
-    known = [key for key in sizes if key in set(listed)]
-    rare = [key for key in listed if key not in sizes]
-    always = [*listed[-1:], *known[:1], *(rare[:1] or known[-1:])]
-    count = min(len(listed), trial.probe.tenants)
-    in_turn = [listed[(turn * count + place) % len(listed)] for place in range(len(listed))]
-    return list(dict.fromkeys([*always, *in_turn]))[: max(count, len(set(always)))]
-
-
-def _relation(own: Session, known: Known) -> list[tuple[str, str]]:
-    """The table of the tenants, and its column, as SQL writes them."""
-    with own.transaction(_TIMEOUT_SECONDS) as (cursor, _):
-        return cursor.execute(render_question("tenants_table", known.sql()).encode()).fetchall()
-
-
-def _sizes(own: Session, trial: Trial) -> list[str]:
-    """Tenants by their share of the largest table, the largest first, as the planner's statistics have it."""
-    pool = [table for table in trial.tables if table.kind == "pool"]
-    if not pool:
-        return []
-    largest = max(pool, key=lambda table: table.rows)
-    query = (
-        "SELECT s.most_common_vals::text::text[] FROM pg_stats AS s "
-        "WHERE quote_ident(s.schemaname) || '.' || quote_ident(s.tablename) = %s AND quote_ident(s.attname) = %s"
-    )
-    try:
-        with own.transaction(_TIMEOUT_SECONDS) as (cursor, _):
-            row = cursor.execute(query, (largest.object, largest.key)).fetchone()
-    except TargetError:
-        return []
-    return list(row[0]) if row and row[0] else []
-
-
-def _time_switch(
-    trial: Trial, table: Table, switch: Callable[[str], list[tuple[str, tuple[Any, ...]]]], role: str = ""
-) -> None:
-    """Seconds from one tenant to another until its table can be read: on a fresh connection, and on a warm one.
-
-    Becoming the role, the context and the planning of a query are counted; the round trips of as many statements,
-    measured on the same connection, are taken off.
-    """
-    tenants = list(trial.tenants) or [""]
-    query = f"SELECT {MARK} {UNLIKE} FROM {table.object} LIMIT 0".encode()
-    try:
-        with _login(trial) as session:
-            taken = []
-            for turn in range(1 + _ROUND_TRIPS):
-                with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
-                    statements = switch(tenants[turn % len(tenants)])
-                    began = time.perf_counter()
-                    _become(cursor, role or trial.role)
-                    for text, values in statements:
-                        cursor.execute(text.encode(), values)
-                    cursor.execute(query)
-                    taken.append((time.perf_counter() - began, 2 + len(statements)))
-            with session.transaction(_TIMEOUT_SECONDS) as (cursor, _):
-                trips = []
-                for _ in range(_ROUND_TRIPS):
-                    began = time.perf_counter()
-                    cursor.execute("SELECT")
-                    trips.append(time.perf_counter() - began)
-    except TargetError:
-        trial.figures |= {"switch_cold_seconds": None, "switch_warm_seconds": None}
-        return
-    net = [max(0.0, seconds - count * min(trips)) for seconds, count in taken]
-    trial.figures |= {"switch_cold_seconds": net[0], "switch_warm_seconds": statistics.median(net[1:])}
+    return float(plan_of(cursor, query, values)["Total Cost"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
 
@@ -67,12 +67,14 @@ def look(
     catalog: Catalog,
     task: Task,
     progress: Callable[[str], None] = lambda _: None,
+    known: Known | None = None,
 ) -> IsolationReading:
-    """What these checks say now. Raises TargetError when the target as a whole cannot be read.
+    """What these checks say now; `known`: where somebody has asked already. Raises TargetError when the target as a
+    whole cannot be read.
 
     Checks that the poll's deadline leaves no time for are left out: they are due again with the next poll.
     """
-    known = know(session, server, task.tenancy)
+    known = known or know(session, server, task.tenancy)
     today = datetime.now(UTC).date()
     reading = IsolationReading(session.target.name, datetime.now(UTC), slots=dict(task.slots))
     if not known.models:
@@ -107,8 +109,7 @@ def look(
             )
         else:
             run = run_check(session, server, catalog, check, known)
-        found = tuple(allow(finding, task.tenancy.allow, today) for finding in run.findings)
-        runs.append(replace(run, findings=found, seconds=time.monotonic() - began))
+        runs.append(replace(_allowed(run, task, today), seconds=time.monotonic() - began))
     if (
         task.tenancy.probe.dsn is not None
         and task.probe_turn is not None
@@ -124,7 +125,7 @@ def look(
             progress=progress,
         )
         reading.figures.update(figures)
-        runs += [replace(r, findings=tuple(allow(f, task.tenancy.allow, today) for f in r.findings)) for r in tried]
+        runs += [_allowed(run, task, today) for run in tried]
     is_wanted = task.judges_statements or (bool(task.slots) and task.has_statements)
     if is_wanted and is_for_statements(known) and not (session.is_late or session.is_broken):
         ground, judged, figures = _statements(session, server, catalog, known, task, progress)
@@ -136,6 +137,10 @@ def look(
     runs.append(expired(task.tenancy.allow, today))
     slots = {name: slot for name, slot in task.slots.items() if name not in left_out}
     return replace(reading, runs=tuple(runs), slots=slots, known_checks=_looked_for(catalog, known, task))
+
+
+def _allowed(run: CheckRun, task: Task, today: date) -> CheckRun:
+    return replace(run, findings=tuple(allow(finding, task.tenancy.allow, today) for finding in run.findings))
 
 
 def _looked_for(catalog: Catalog, known: Known, task: Task) -> tuple[str, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from sbpgmon.collect.explain import nodes, plan_of
 from sbpgmon.collect.reach import read_access
 from sbpgmon.errors import TargetError
 from sbpgmon.sources.session import Session
@@ -62,12 +63,10 @@ def _explain(session: Session, event: Event, sql: str, *, row_security: str) -> 
     """The plan, and big tables that it reads from end to end."""
     with session.transaction(event.timeout) as (cursor, _):
         cursor.execute("SELECT /* sbpgmon:tenant_events */ set_config('row_security', %s, true)", (row_security,))
-        row = cursor.execute(f"EXPLAIN (VERBOSE, FORMAT JSON) {sql}".encode()).fetchone()
-        assert row is not None
-        plan = row[0][0]["Plan"]
+        plan = plan_of(cursor, sql, options=["VERBOSE"])
         scans = [
             {"schema": node["Schema"], "name": node["Relation Name"]}
-            for node in _nodes(plan)
+            for node in nodes(plan)
             if node["Node Type"] == "Seq Scan"
         ]
         return plan, [name for (name,) in cursor.execute(_RELATIONS, (json.dumps(scans), BIG_BYTES)).fetchall()]
@@ -104,9 +103,3 @@ def denied(error: TargetError, sql: str, role: str) -> TargetError:
     problem = TargetError(error.what, grant)
     problem.sqlstate = error.sqlstate
     return problem
-
-
-def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from _nodes(child)

@@ -74,7 +74,7 @@ def poll_target(
     isolation = None
     if catalog is not None and task is not None and not (session.is_broken or session.is_late):
         try:
-            isolation = look(session, server, catalog, task)
+            isolation = look(session, server, catalog, task, known=tenancy.known)
         except SbpgmonError as problem:
             error = error or f"checks of tenant isolation: {problem}"
         else:
@@ -130,16 +130,16 @@ class _Tenancy:
     def __init__(self, session: Session, server: Server, settings: Settings, catalog: Catalog | None) -> None:
         self._session, self._server, self._catalog = session, server, catalog
         self._declared = settings.tenancy_of(session.target.name)
-        self._known: Known | None = None
+        self.known: Known | None = None  # until a metric asks
 
     def told(self, metric: Metric, variant: Variant, timeout_seconds: float) -> Variant | None:
         """The variant below its parts; None where no tenancy is known. Raises TargetError."""
-        if self._known is None:
-            self._known = know(self._session, self._server, self._declared)
-        if not self._known.models:
+        if self.known is None:
+            self.known = know(self._session, self._server, self._declared)
+        if not self.known.models:
             return None
         parts = shipped_parts() if self._catalog is None else self._catalog.parts
-        return tell(self._session, metric, variant, self._known, self._declared, parts, timeout_seconds)
+        return tell(self._session, metric, variant, self.known, self._declared, parts, timeout_seconds)
 
 
 def _read(

@@ -11,8 +11,9 @@ from sbpgmon.catalog.tenancy import render_question
 from sbpgmon.collect.facts import read_facts
 from sbpgmon.collect.known import Known
 from sbpgmon.collect.texts import scrub
-from sbpgmon.errors import SbpgmonError
+from sbpgmon.errors import TargetError
 from sbpgmon.findings import CheckRun
+from sbpgmon.identifiers import quote
 from sbpgmon.judge.facts import TenantFacts
 from sbpgmon.judge.ground import Ground, Judged, Role, RoleKind, Standing, in_force
 from sbpgmon.judge.names import quoted
@@ -113,9 +114,9 @@ def look_at_statements(
         return runs_of((), ground), figures
     try:
         rows, since = _read(session, ground, server)
-    except SbpgmonError as error:
+    except TargetError as error:
         remedy = error.way_out
-        if "42501" in error.what:
+        if error.sqlstate == "42501":
             remedy = f"GRANT USAGE ON SCHEMA {quoted(server.extensions[_EXTENSION][0])} TO {quoted(server.role)};"
         return (unknown(error.what.rstrip("."), remedy, is_confirmed=ground.is_confirmed),), figures
     counted = dict.fromkeys(Standing, 0)
@@ -157,7 +158,7 @@ _Row = tuple[int, int, str, int]  # userid, queryid, text, calls
 
 def _read(session: Session, ground: Ground, server: Server) -> tuple[list[_Row], datetime | None]:
     """The statements of the database, and when the statistics began. Raises TargetError."""
-    schema = '"' + server.extensions[_EXTENSION][0].replace('"', '""') + '"'
+    schema = quote(server.extensions[_EXTENSION][0])
     encoding = "SQL_ASCII" if server.encoding == "SQL_ASCII" else "UTF8"
     with session.transaction(_TEXTS_TIMEOUT_SECONDS) as (cursor, _):
         row = cursor.execute(

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from sbpgmon.collect.explain import plan_of
 from sbpgmon.errors import TargetError
 from sbpgmon.sources.session import Session
 from sbpgmon.tenancy import Data
@@ -116,7 +117,7 @@ def advance(session: Session, relation: int, sweep: str, data: Data, state: Swee
         except TargetError as error:
             if session.is_broken or session.is_late:
                 raise
-            if "57014" not in error.what:
+            if error.sqlstate != "57014":
                 raise _problem_of(error) from None
             # What took too long is not tried again in this cycle.
             width.halve(f"take longer than {data.timeout:g} s")
@@ -147,10 +148,7 @@ def _window(session: Session, relation: int, sweep: str, data: Data, state: Swee
         state = _resumed(state, leaves, now)
         while True:
             sql, end = _bounded(sweep, state, leaves, width.blocks, data)
-            # Without parameters nothing in the text is a placeholder.
-            explained = cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}".encode()).fetchone()
-            assert explained is not None
-            if (cost := explained[0][0]["Plan"]["Total Cost"]) <= data.max_cost:
+            if (cost := plan_of(cursor, sql)["Total Cost"]) <= data.max_cost:
                 break
             width.halve(f"cost {cost:.0f} by EXPLAIN, and {data.max_cost:.0f} is the limit")
         found = cursor.execute(sql.encode()).fetchone()
@@ -211,7 +209,7 @@ def _bounded(sweep: str, state: SweepState, leaves: _Leaves, blocks: int, data: 
 
 def _problem_of(error: TargetError) -> SweepError:
     what = error.what.partition(": ")[2].rstrip(".")
-    if any(state in what for state in ("55P03", "40001", "40P01")):
+    if error.sqlstate in ("55P03", "40001", "40P01"):
         return SweepError(what, "Nothing: it is tried again.", is_passing=True)
-    is_gone = any(state in what for state in ("42P01", "42703", "3F000", "XX000"))
+    is_gone = error.sqlstate in ("42P01", "42703", "3F000", "XX000")
     return SweepError(what, error.way_out or "Mend what the server says.", is_gone=is_gone)
