@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import queue
 import signal
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from sbpgmon.collect.readers import Job, Readers
 from sbpgmon.config import Settings
 from sbpgmon.errors import ConfigError, LeaseTakenError, SbpgmonError, StoreError, StoreReadOnlyError, TargetError
 from sbpgmon.intervals import Intervals
-from sbpgmon.logs import LOGGER, Repeats
+from sbpgmon.logs import LOGGER, Repeats, tell_findings
 from sbpgmon.model import Status, TargetPoll
 from sbpgmon.notices import Systemd
 from sbpgmon.store.gate import FATAL, Gate
@@ -281,8 +280,7 @@ class Agent:
             if error is None and result.refusal is not None:
                 error = result.refusal
                 self._note_target(name, error, outcome)
-            for line in result.findings:
-                LOGGER.log(logging.WARNING if " opened: " in line else logging.INFO, "%s", line, extra={"target": name})
+            tell_findings(name, result.findings)
             for metric, note in result.notes:
                 LOGGER.warning("%s", note, extra={"target": name, "metric": metric})
         if error is None:

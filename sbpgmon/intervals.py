@@ -68,10 +68,11 @@ class Intervals:
         tenancy = self._settings.tenancy_of(target)
         now = time.time()
         slots = due_checks(self._checks, known, now)
-        sweeps = self._gate.ask(lambda conn: sweeps_of(conn, target))
+        data = {name for name in slots if self._checks[name].kind == "data"}
+        sweeps = self._gate.ask(lambda conn: sweeps_of(conn, target)) if data else {}
         if sweeps is None:
             # The store is away: how far the rows are swept, and what was bad, is known there alone.
-            slots = {name: slot for name, slot in slots.items() if self._checks[name].kind != "data"}
+            slots = {name: slot for name, slot in slots.items() if name not in data}
         checks = {name: self._checks[name] for name in slots}
         turn = slot_at(now, tenancy.probe.interval)
         is_probe_due = tenancy.probe.dsn is not None and known.get(PROBE) != turn

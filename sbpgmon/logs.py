@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -48,6 +49,12 @@ def configure(form: Literal["text", "json"], level: int = logging.INFO) -> None:
     LOGGER.handlers[:] = [handler]
     LOGGER.setLevel(level)
     LOGGER.propagate = False
+
+
+def tell_findings(target: str, lines: Iterable[str]) -> None:
+    """Findings that opened are warnings; that they closed is no more than news."""
+    for line in lines:
+        LOGGER.log(logging.WARNING if " opened: " in line else logging.INFO, "%s", line, extra={"target": target})
 
 
 class Repeats:

@@ -21,7 +21,7 @@ from sbpgmon.cli.tenants_events import events
 from sbpgmon.cli.tenants_history import checks as checks_command
 from sbpgmon.cli.tenants_history import explain, print_findings, show
 from sbpgmon.cli.tenants_judge import judge
-from sbpgmon.collect.due import as_configured
+from sbpgmon.collect.due import as_configured, intervals_of
 from sbpgmon.collect.isolation import Task, look
 from sbpgmon.config import Settings, Target
 from sbpgmon.errors import ConfigError, IsolationFailedError, IsolationUnknownError, TargetError, UnsupportedError
@@ -122,7 +122,8 @@ def _look_at(
             probe_turn=int(time.time()) if not checks or set(checks) & set(PROBE_CHECKS) else None,
             connect_timeout_seconds=settings.agent.connect_timeout,
             has_texts=settings.texts != "off",
-            judges_statements=_are_read(settings) and (not checks or bool(set(checks) & set(STATEMENT_CHECKS))),
+            judges_statements="stat_statements" in intervals_of(catalog, settings.metrics)
+            and (not checks or bool(set(checks) & set(STATEMENT_CHECKS))),
         )
         reading = look(session, server, catalog, work, tell)
     if not reading.runs:
@@ -130,11 +131,6 @@ def _look_at(
     if checks and ALLOWANCES not in checks:
         reading = replace(reading, runs=tuple(run for run in reading.runs if run.check != ALLOWANCES))
     return reading
-
-
-def _are_read(settings: Settings) -> bool:
-    """Whether statements are to be looked at: not where their metric is switched off."""
-    return "stat_statements" not in settings.metrics or settings.metrics["stat_statements"].enabled
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 
 from sbpgmon.config import Settings
 from sbpgmon.errors import SbpgmonError, StoreError
-from sbpgmon.logs import LOGGER, Repeats
+from sbpgmon.logs import LOGGER, Repeats, tell_findings
 from sbpgmon.model import Metric, TargetPoll
 from sbpgmon.store.connection import StoreConnection
 from sbpgmon.store.judging import Judging, Passed, Planners
@@ -127,7 +126,7 @@ class Keeper:
         self._repeats.ok("", "judging")
         self._has_tenancy = done.targets > 0
         for target, line in done.findings:
-            LOGGER.log(logging.WARNING if " opened: " in line else logging.INFO, "%s", line, extra={"target": target})
+            tell_findings(target, [line])
         if done.texts:
             LOGGER.info("%d statements were judged", done.texts)
         return done.is_done
