@@ -62,7 +62,7 @@ class Agent:
         self._readers = Readers(settings, self._catalog)
 
     def _load(self, settings: Settings) -> None:
-        catalog = load_catalog(settings.queries_dir)
+        catalog = load_catalog(settings.queries_dir, has_dashboards=False)
         check_retention(settings, catalog)
         gate = Gate(settings, catalog)
         for problem in catalog.problems:

@@ -11,11 +11,13 @@ from typing import TypeVar
 from sbpgmon.catalog.checks import TENANCY, below_parts, load_checks, load_parts, parts_of, without_parts
 from sbpgmon.catalog.header import EXTSCHEMA
 from sbpgmon.catalog.metrics import load_metrics
+from sbpgmon.catalog.panels import load_dashboards
 from sbpgmon.catalog.views import load_views
 from sbpgmon.checks import Check, Part
 from sbpgmon.errors import QueryFileError
 from sbpgmon.identifiers import quote
 from sbpgmon.model import AGENT, Metric, Requirement, Server, Variant, View
+from sbpgmon.panels import Dashboard
 from sbpgmon.resources import resource_dir
 
 _T = TypeVar("_T", Check, Part)
@@ -24,17 +26,21 @@ _User = TypeVar("_User", Check, Part, Metric)
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Metrics, derived views and checks by name, and what is wrong with the files that could not be taken."""
+    """Metrics, derived views, checks and dashboards by name, and what is wrong with files that could not be taken."""
 
     metrics: dict[str, Metric]
     views: dict[str, View]
     problems: tuple[QueryFileError, ...] = ()
     checks: dict[str, Check] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
+    dashboards: dict[str, Dashboard] = field(default_factory=dict)
 
 
-def load_catalog(queries_dir: Path | None = None) -> Catalog:
-    """The shipped catalog together with the user's. A broken file stops no other: it is in `problems`."""
+def load_catalog(queries_dir: Path | None = None, *, has_dashboards: bool = True) -> Catalog:
+    """The shipped catalog together with the user's. A broken file stops no other: it is in `problems`.
+
+    `has_dashboards`: whether dashboards are loaded as well, which a poll has no use for.
+    """
     metrics: dict[str, Metric] = {}
     views: dict[str, View] = {}
     checks: dict[str, Check] = {}
@@ -69,7 +75,9 @@ def load_catalog(queries_dir: Path | None = None) -> Catalog:
     _drop_incomplete(parts, parts, problems)
     _drop_incomplete(checks, parts, problems)
     _drop_incomplete(metrics, parts, problems)
-    return Catalog(metrics, views, tuple(problems), checks, parts)
+    roots = [root / "panels" for root in (resource_dir("queries"), queries_dir) if root and has_dashboards]
+    dashboards = load_dashboards(roots, {*metrics, *views}, problems)
+    return Catalog(metrics, views, tuple(problems), checks, parts, dashboards)
 
 
 def _add(known: dict[str, _T], found: list[_T], what: str, problems: list[QueryFileError]) -> None:
