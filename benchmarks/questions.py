@@ -14,16 +14,11 @@ from typing import Any
 import psycopg
 
 from benchmarks.figures import Figure
+from sbpgmon.present.macros import interval_ms
 
 DAY = 86400.0
 STRETCHES = {"1 h": 3600.0, "24 h": DAY, "7 d": 7 * DAY, "30 d": 30 * DAY, "1 y": 365 * DAY}
 POINTS = 1000  # about as wide as a panel is in pixels
-# Grafana's rangeutil.roundInterval(): below the first it asks for the second, both in milliseconds.
-_ROUNDED = (
-    (3500, 2000), (7500, 5000), (12500, 10000), (17500, 15000), (25000, 20000), (45000, 30000), (90000, 60000),
-    (210000, 120000), (450000, 300000), (750000, 600000), (1050000, 900000), (1500000, 1200000), (2700000, 1800000),
-    (5400000, 3600000), (9000000, 7200000), (16200000, 10800000), (32400000, 21600000), (86400000, 43200000),
-)  # fmt: skip
 _TOP = "SELECT * FROM monitoring.top_statements(%(target)s, %(from)s, %(to)s)"
 _PLAIN = """
 SELECT s.queryid, sum(f.calls)::bigint, sum(f.total_exec_time::float8)
@@ -72,12 +67,6 @@ class Asked:
     target_id: int
     series: list[int]
     queryids: list[int]
-
-
-def grafana_interval_ms(range_seconds: float) -> int:
-    """The interval that Grafana asks for."""
-    raw = range_seconds * 1000 / POINTS
-    return next((rounded for below, rounded in _ROUNDED if raw < below), 86400000)
 
 
 def busy_targets(conn: psycopg.Connection[Any], until: datetime) -> list[Asked]:
@@ -163,7 +152,7 @@ def lines(
                 since = max(to - timedelta(seconds=seconds), start)
                 params = {
                     "target": who.target, "series": who.series[place], "queryid": who.queryids[place], "from": since,
-                    "to": to, "ms": grafana_interval_ms(seconds), "serieses": [who.series[i] for i in fifty],
+                    "to": to, "ms": interval_ms(seconds, POINTS), "serieses": [who.series[i] for i in fifty],
                     "queryids": [who.queryids[i] for i in fifty],
                 }  # fmt: skip
                 rows, elapsed = _timed(conn, sql.format(tier=_TIER.format(metric=metric)), params)

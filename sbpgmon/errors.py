@@ -35,6 +35,10 @@ class QueryFileError(ConfigError):
     """An SQL file of the catalog breaks its contract; `what` begins with `file:line:`."""
 
 
+class PanelError(ConfigError):
+    """A panel's or a variable's query cannot be made ready: a macro, a variable or a value is not there."""
+
+
 class IsolationFailedError(SbpgmonError):
     """`tenants check` found something that keeps tenants not apart, or `tenants judge` a statement."""
 

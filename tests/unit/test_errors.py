@@ -16,6 +16,7 @@ from sbpgmon.errors import ConfigError, SbpgmonError, exit_codes
 
 # On purpose: a broken SQL file is bad input; what is caught before it reaches the user has no code of its own.
 SHARED = {
+    "PanelError": "ConfigError",
     "QueryFileError": "ConfigError",
     "RejectedError": "SbpgmonError",
     "RollUpError": "StoreError",
