@@ -53,6 +53,24 @@ class IsolationUnknownError(SbpgmonError):
     meaning = "tenants check, judge: nothing fails, but something is unknown or unparsed"
 
 
+class StaleError(SbpgmonError):
+    """`grafana build --check` found files that are not what the panels make of them."""
+
+    exit_code = 5
+    meaning = "grafana build --check: a dashboard's file is not as its panels are"
+
+
+class GrafanaError(SbpgmonError):
+    """Grafana's API could not be reached, or refused."""
+
+    exit_code = 40
+    meaning = "grafana push: Grafana could not be reached, or refused"
+
+    def __init__(self, what: str, way_out: str = "", status: int = 0) -> None:
+        super().__init__(what, way_out)
+        self.status = status  # of HTTP; 0 where there was no answer
+
+
 class TargetError(SbpgmonError):
     """A target could not be read, in whole or in part; the other targets went on."""
 
