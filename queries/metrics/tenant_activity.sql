@@ -10,6 +10,7 @@
 -- tenants, in the order of their names, stand for themselves; the rest is the tenant `other`.
 --
 -- interval: 60s
+-- tiers: 1m 5m 1h 1d
 -- scope: database
 -- requires: pg_monitor
 -- uses: tenancy, tenant_schema, tenant_figures
