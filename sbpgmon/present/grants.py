@@ -37,7 +37,7 @@ GRANT CONNECT, CREATE ON DATABASE {store} TO {owner};
 
 -- Grafana's reader only connects: `sbpgmon init` grants it USAGE on the schema and SELECT on the views.
 -- Its settings: a panel over too long a range must end by itself, and a session left in a transaction must
--- not hold up vacuum, new partitions or the rollback.
+-- not hold up vacuum, new partitions or the rollback. They hold off accidents: the role may change them itself.
 {grafana_create}
 GRANT CONNECT ON DATABASE {store} TO {grafana};
 """
@@ -83,6 +83,7 @@ def grants_sql(
             "reads the views of the schema monitoring, for Grafana",
             statement_timeout="30s",
             idle_in_transaction_session_timeout="60s",
+            default_transaction_read_only="on",
         ),
     )
 
