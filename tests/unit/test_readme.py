@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from sbpgmon import panels
 from sbpgmon.catalog import metrics as metric_files
 from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.catalog.names import COLUMNS, SUFFIXES
+from sbpgmon.catalog.panels import PANEL_KEYS, VARIABLE_KEYS
 from sbpgmon.catalog.retention import check_retention
 from sbpgmon.cli.main import cli
 from sbpgmon.config import load
@@ -103,12 +105,15 @@ def test_the_examples_are_files_that_the_catalog_takes(text: str, tmp_path: Path
     examples = _examples(text)
     assert examples
     for number, example in enumerate(examples):
-        folder = tmp_path / ("views" if "-- needs:" in example else "metrics")
-        folder.mkdir(exist_ok=True)
-        (folder / f"example_{number}.sql").write_text(example, encoding="utf-8")
+        is_panel = "-- kind: timeseries" in example
+        folder = tmp_path / ("panels/overview" if is_panel else "views" if "-- needs:" in example else "metrics")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{'99_' if is_panel else ''}example_{number}.sql").write_text(example, encoding="utf-8")
     catalog = load_catalog(tmp_path)
     assert catalog.problems == ()
-    assert {f"example_{number}" for number in range(len(examples))} <= catalog.metrics.keys() | catalog.views.keys()
+    shown = {panel.name for panel in catalog.dashboards["overview"].panels}
+    known = catalog.metrics.keys() | catalog.views.keys() | shown
+    assert {f"example_{number}" for number in range(len(examples))} <= known
 
 
 def test_the_table_of_views_has_their_columns() -> None:
@@ -137,6 +142,13 @@ def test_contributing_has_the_whole_contract_of_the_header() -> None:
     for name in (*COLUMNS, *SUFFIXES):
         assert f"`{name}`" in CONTRIBUTING
     assert set(TYPES) == metric_files._TYPES_OF[Kind.INFO]
+
+
+def test_contributing_has_every_key_of_a_panel() -> None:
+    section = CONTRIBUTING.split("## Add a panel: one file")[1].split("## Layout")[0]
+    rows = {name for names in re.findall(r"^\| (`[^|]+`) \|", section, re.MULTILINE) for name in names.split(", ")}
+    assert rows == {f"`{key}`" for key in PANEL_KEYS}
+    assert all(f"`{name}`" in section for name in (*panels.KINDS, *panels.STATES, *panels.LEVELS, *VARIABLE_KEYS))
 
 
 def test_contributing_names_the_targets_of_make() -> None:
