@@ -1,0 +1,39 @@
+-- Rows a call
+--
+-- Rows that one call returned or changed on average.
+--
+-- kind: timeseries
+-- unit: short
+-- needs: stat_statements, coverage
+-- size: 8x8
+-- min: 0
+-- columns:
+--   time  time
+--   rows_per_call  value  Rows
+select
+  w.time,
+  f.rows / nullif(f.calls, 0) as rows_per_call
+from (
+  select
+    date_bin('$__interval_ms ms', c.time, timestamptz 'epoch') as time,
+    nullif(sum(c.covered_seconds), 0) as covered_seconds
+  from monitoring.coverage as c
+  where c.metric = 'stat_statements'
+    and c.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+    and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
+    and c.target = ${target:sqlstring}
+  group by 1
+) as w
+left join (
+  select
+    date_bin('$__interval_ms ms', s.time, timestamptz 'epoch') as time,
+    sum(s.calls)::double precision as calls,
+    sum(s.rows)::double precision as rows
+  from monitoring.stat_statements as s
+  where s.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+    and s.time >= $__timeFrom()::timestamptz and s.time < $__timeTo()::timestamptz
+    and s.target = ${target:sqlstring}
+    and s.queryid = nullif(${queryid:sqlstring}, '')::bigint
+  group by 1
+) as f using (time)
+order by 1

@@ -1,0 +1,43 @@
+-- Temporary blocks a call
+--
+-- Blocks of temporary files that one call wrote and read. Anything above 0 is a sort or a hash that did not fit in
+-- work_mem.
+--
+-- kind: timeseries
+-- unit: short
+-- needs: stat_statements, coverage
+-- size: 8x8
+-- min: 0
+-- columns:
+--   time  time
+--   written  value  Written
+--   read     value  Read
+select
+  w.time,
+  f.written / nullif(f.calls, 0) as written,
+  f.read / nullif(f.calls, 0) as read
+from (
+  select
+    date_bin('$__interval_ms ms', c.time, timestamptz 'epoch') as time,
+    nullif(sum(c.covered_seconds), 0) as covered_seconds
+  from monitoring.coverage as c
+  where c.metric = 'stat_statements'
+    and c.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+    and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
+    and c.target = ${target:sqlstring}
+  group by 1
+) as w
+left join (
+  select
+    date_bin('$__interval_ms ms', s.time, timestamptz 'epoch') as time,
+    sum(s.calls)::double precision as calls,
+    sum(s.temp_blks_written)::double precision as written,
+    sum(s.temp_blks_read)::double precision as read
+  from monitoring.stat_statements as s
+  where s.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+    and s.time >= $__timeFrom()::timestamptz and s.time < $__timeTo()::timestamptz
+    and s.target = ${target:sqlstring}
+    and s.queryid = nullif(${queryid:sqlstring}, '')::bigint
+  group by 1
+) as f using (time)
+order by 1

@@ -1,0 +1,38 @@
+-- WAL a second
+--
+-- Write-ahead log of this statement a second. It is what replicas receive and what is archived.
+--
+-- kind: timeseries
+-- unit: binBps
+-- needs: stat_statements, coverage
+-- size: 12x8
+-- min: 0
+-- columns:
+--   time  time
+--   wal_bytes_per_second  value  WAL
+select
+  w.time,
+  coalesce(f.wal_bytes, 0) / w.covered_seconds as wal_bytes_per_second
+from (
+  select
+    date_bin('$__interval_ms ms', c.time, timestamptz 'epoch') as time,
+    nullif(sum(c.covered_seconds), 0) as covered_seconds
+  from monitoring.coverage as c
+  where c.metric = 'stat_statements'
+    and c.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+    and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
+    and c.target = ${target:sqlstring}
+  group by 1
+) as w
+left join (
+  select
+    date_bin('$__interval_ms ms', s.time, timestamptz 'epoch') as time,
+    sum(s.wal_bytes)::double precision as wal_bytes
+  from monitoring.stat_statements as s
+  where s.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+    and s.time >= $__timeFrom()::timestamptz and s.time < $__timeTo()::timestamptz
+    and s.target = ${target:sqlstring}
+    and s.queryid = nullif(${queryid:sqlstring}, '')::bigint
+  group by 1
+) as f using (time)
+order by 1
