@@ -4,7 +4,7 @@ PY   := $(VENV)/bin/python
 BIN  := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint docs bench bench-checks bench-peers fill bench-year test-matrix chaos clean
+.PHONY: help demo test lint docs bench bench-checks bench-peers fill bench-year bench-panels test-matrix chaos clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ fill: $(STAMP) ## a year of a fleet into an initialised, empty store (DSN=…, D
 
 bench-year: $(STAMP) ## fills a year of 50 targets on a server of its own and measures it (DSN=… of a filled one)
 	@$(PY) -m benchmarks.year $(if $(DSN),--dsn "$(DSN)") $(ARGS)
+
+bench-panels: $(STAMP) ## every panel over 30 days of 50 targets, as Grafana asks (DSN=… of a filled store)
+	@$(PY) -m benchmarks.panels $(if $(DSN),--dsn "$(DSN)") $(ARGS)
 
 test-matrix: $(STAMP) ## tests/sql, tests/isolation and tests/integration on every major (MAJORS="14 15 16 17 18")
 	@PYTHON=$(PY) MAJORS="$(MAJORS)" tests/matrix.sh $(ARGS)
