@@ -32,7 +32,7 @@ import psycopg
 from psycopg import sql
 from rich.console import Console
 
-from benchmarks import program, report
+from benchmarks import accounting, program, report
 from benchmarks.figures import Figure
 from benchmarks.fill import add_arguments, fill, shape_of
 from benchmarks.filling import CannotFillError
@@ -68,6 +68,7 @@ class Asked:
     sql: str
     rows: int = 0
     times: tuple[float, ...] = ()
+    cpu: tuple[float, ...] = ()  # of the server's process; empty where it is not on this machine
 
 
 class CannotAskError(Exception):
@@ -145,10 +146,13 @@ def ask(
     """The query with its times, the first run left out. Raises CannotAskError."""
     dice = random.Random(1)
     times: list[float] = []
+    cpu: list[float] = []
+    pid = conn.info.backend_pid if conn.info.host.startswith("/") else None
     rows = 0
     for number in range(repeats + 1):
         end = until - timedelta(seconds=dice.uniform(0, 600) if number else 0)
         query = expand(asked.sql, asked.dashboard.variables, _scope(end, seconds, values))
+        before = accounting.cpu_seconds(pid) if pid else 0.0
         try:
             cursor, elapsed = _timed(conn, query)
         except psycopg.Error as error:
@@ -156,7 +160,8 @@ def ask(
         rows = cursor.rowcount
         if number:
             times.append(elapsed)
-    return dataclasses.replace(asked, times=tuple(times), rows=rows)
+            cpu += [(accounting.cpu_seconds(pid) - before) * 1e3] if pid else []
+    return dataclasses.replace(asked, times=tuple(times), cpu=tuple(cpu), rows=rows)
 
 
 def _scope(end: datetime, seconds: float, values: Values) -> Scope:
@@ -210,8 +215,12 @@ def measure(
         worst = [_p95(asked.times) for asked in done]
         yield Figure("the slowest of them", "ms", max(worst), median(worst), max(slowest[0].times), GOAL_LONGEST_MS)
         yield Figure("  over 100 ms", "", float(sum(w > GOAL_MS for w in worst)))
+        if busy := [median(asked.cpu) for asked in done if asked.cpu]:
+            # On a machine with other work the time says less.
+            yield Figure("  CPU of the server's process", "ms", _p95(busy), median(busy), max(busy))
         for asked in slowest[:SLOWEST]:
-            yield _spread(f"  {asked.name}, {asked.rows:,} rows", asked.times, GOAL_LONGEST_MS)
+            cpu = f", {median(asked.cpu):.0f} ms of CPU" if asked.cpu else ""
+            yield _spread(f"  {asked.name}: {asked.rows:,} rows{cpu}", asked.times, GOAL_LONGEST_MS)
         overview = dashboards.get("overview")
         if overview is not None and arguments.panel in "overview":
             console.print("· the overview as a whole", style="dim")
