@@ -11,26 +11,29 @@
 --   metric           metric
 --   polls            good snapshots
 --   covered_seconds  sum of their intervals; a first snapshot has none
-select
-  c.ts as time,
-  c.tier,
-  t.name as target,
-  m.name as metric,
-  c.polls,
-  c.covered_seconds
-from (
-  select l.ts, x.tier, l.target_id, l.metric_id, 1 as polls, coalesce(l.interval_seconds, 0)::double precision as covered_seconds
-  from monitoring.snapshot_log as l
-  join monitoring.metric as x using (metric_id)
-  where l.status = 'ok'
-  union all
-  select ts, '1m', target_id, metric_id, polls, covered_seconds from monitoring.coverage_1m
-  union all
-  select ts, '5m', target_id, metric_id, polls, covered_seconds from monitoring.coverage_5m
-  union all
-  select ts, '1h', target_id, metric_id, polls, covered_seconds from monitoring.coverage_1h
-  union all
-  select ts, '1d', target_id, metric_id, polls, covered_seconds from monitoring.coverage_1d
-) as c
-join monitoring.target as t using (target_id)
+select l.ts as time, m.tier, t.name as target, m.name as metric, 1 as polls, coalesce(l.interval_seconds, 0)::double precision as covered_seconds
+from monitoring.snapshot_log as l
 join monitoring.metric as m using (metric_id)
+join monitoring.target as t using (target_id)
+where l.status = 'ok'
+-- Each branch asks for its metric itself: one that is asked for by name, in a coarse tier, never reads the log.
+union all
+select c.ts, '1m', t.name, m.name, c.polls, c.covered_seconds
+from monitoring.coverage_1m as c
+join monitoring.metric as m using (metric_id)
+join monitoring.target as t using (target_id)
+union all
+select c.ts, '5m', t.name, m.name, c.polls, c.covered_seconds
+from monitoring.coverage_5m as c
+join monitoring.metric as m using (metric_id)
+join monitoring.target as t using (target_id)
+union all
+select c.ts, '1h', t.name, m.name, c.polls, c.covered_seconds
+from monitoring.coverage_1h as c
+join monitoring.metric as m using (metric_id)
+join monitoring.target as t using (target_id)
+union all
+select c.ts, '1d', t.name, m.name, c.polls, c.covered_seconds
+from monitoring.coverage_1d as c
+join monitoring.metric as m using (metric_id)
+join monitoring.target as t using (target_id)

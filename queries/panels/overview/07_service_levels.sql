@@ -1,0 +1,38 @@
+-- Availability, as the agent sees it
+--
+-- Polls that reached the database, of all polls in the time range: whole hours beyond 6 hours, and not further back than
+-- the log of the polls is kept (7 days in production). Down is the time that the lost polls stand for. Watched is the
+-- share of the time range in which the agent polled at all: an availability of which half was watched is half known. 99.9
+-- % is 43 minutes a month, 99 % is 7 hours.
+--
+-- kind: table
+-- unit: none
+-- needs: availability
+-- size: 12x8
+-- columns:
+--   target              label  Target  link: infrastructure
+--   availability_ratio  value  Availability [percentunit]  thresholds: critical, 0.99 warning, 0.999 success
+--   down_seconds        value  Down [dtdurations]
+--   lost                value  Polls lost
+--   watched_ratio       value  Watched [percentunit]  thresholds: warning, 0.99 success
+select
+  a.target,
+  sum(a.polls)::double precision / nullif(sum(a.polls + a.lost), 0) as availability_ratio,
+  sum(a.lost * a.interval_seconds)::double precision as down_seconds,
+  sum(a.lost)::bigint as lost,
+  least(
+    sum((a.polls + a.lost) * a.interval_seconds)
+      / extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz)::double precision,
+    1
+  ) as watched_ratio
+from monitoring.availability as a
+where a.tier = case
+    when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then 'raw'
+    else '1h'
+  end
+  and a.time >= $__timeFrom()::timestamptz
+  and a.time < $__timeTo()::timestamptz
+  and a.target in ($target)
+group by a.target
+order by 2, 1
+limit 100
