@@ -12,6 +12,7 @@ import importlib.util
 import json
 import os
 import pwd
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -119,8 +120,10 @@ def _restore_links(bin_dir: Path) -> None:
         source, target = (bin_dir.parent.joinpath(*Path(link[key]).parts[1:]) for key in ("source", "target"))
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.unlink(missing_ok=True)
-            target.symlink_to(os.path.relpath(source, target.parent))
+            # Made beside and renamed: another run may be at it too, or have a server that needs the link.
+            made = target.with_name(f"{target.name}.{secrets.token_hex(4)}")
+            made.symlink_to(os.path.relpath(source, target.parent))
+            made.replace(target)
 
 
 def _copy_tree(bin_dir: Path, root: Path) -> Path:
