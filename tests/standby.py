@@ -63,6 +63,7 @@ class Standby(Cluster):
         self._primary = primary
 
     def _initdb(self, password_file: Path) -> None:  # noqa: ARG002
+        self.data_dir.chmod(0o700)  # as initdb has it, and as the server wants it
         copy_as_standby(self._primary, self.data_dir)
         self.password = self._primary.password
 
