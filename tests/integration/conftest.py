@@ -47,8 +47,8 @@ def bin_dir() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def _own_cluster(tmp_path_factory: pytest.TempPathFactory, bin_dir: Path | None) -> Iterator[tuple[Cluster, str]]:
-    with Cluster(tmp_path_factory.mktemp("own") / "pg", bin_dir=bin_dir, tcp=True) as cluster:
+def _own_cluster(room: Path, bin_dir: Path | None) -> Iterator[tuple[Cluster, str]]:
+    with Cluster(room / "own", bin_dir=bin_dir, tcp=True) as cluster:
         yield cluster, make_template(cluster)
 
 

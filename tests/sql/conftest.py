@@ -97,14 +97,13 @@ def site(cluster: Server, reader: str) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="session")
-def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Standby]]:
+def _pair(room: Path) -> Iterator[tuple[Cluster, Standby]]:
     """A primary and its standby: not the session's server, whose WAL of all tests a standby would replay."""
-    folder = tmp_path_factory.mktemp("pair")
     bin_dir = os.environ.get("SBPGMON_TEST_BINDIR")
     settings = {"shared_buffers": "16MB", "max_connections": "30"}
     with (
-        Cluster(folder / "primary", bin_dir=Path(bin_dir) if bin_dir else None, settings=settings) as primary,
-        Standby(folder / "standby", primary) as standby,
+        Cluster(room / "primary", bin_dir=Path(bin_dir) if bin_dir else None, settings=settings) as primary,
+        Standby(room / "standby", primary) as standby,
     ):
         yield primary, standby
 
