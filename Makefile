@@ -3,6 +3,8 @@ VENV ?= .venv
 PY   := $(VENV)/bin/python
 BIN  := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# A process for each core, each with servers of its own; who is done first takes over half of what another has left.
+WORKERS := -n logical --maxprocesses 8 --dist worksteal
 
 .PHONY: help demo test lint docs bench bench-checks bench-peers fill bench-year bench-panels test-matrix chaos clean
 
@@ -17,8 +19,8 @@ $(STAMP): pyproject.toml
 demo: $(STAMP) ## the main job, for real, on an embedded PostgreSQL (KEEP=1 leaves it running)
 	@$(PY) -m sbpgmon.demo $(if $(KEEP),--keep)
 
-test: $(STAMP) ## every test that needs no extra server
-	@$(PY) -m pytest $(ARGS)
+test: $(STAMP) ## every test that needs no extra server, on all cores (ARGS="-n 0" in one process)
+	@$(PY) -m pytest $(WORKERS) $(ARGS)
 
 lint: $(STAMP) ## format, lint, types, import contracts, dependencies
 	@$(BIN)/ruff format --check .
@@ -51,7 +53,7 @@ bench-panels: $(STAMP) ## every panel over 30 days of 50 targets, as Grafana ask
 	@$(PY) -m benchmarks.panels $(if $(DSN),--dsn "$(DSN)") $(ARGS)
 
 test-matrix: $(STAMP) ## tests/sql, tests/isolation and tests/integration on every major (MAJORS="14 15 16 17 18")
-	@PYTHON=$(PY) MAJORS="$(MAJORS)" tests/matrix.sh $(ARGS)
+	@PYTHON=$(PY) MAJORS="$(MAJORS)" tests/matrix.sh $(WORKERS) $(ARGS)
 
 chaos: $(STAMP) ## kills, resets, evictions, clocks: figures held to the truth (SHORT=1, SEED=7)
 	@SBPGMON_CHAOS=$(if $(SHORT),short,full) $(if $(SEED),SBPGMON_CHAOS_SEED=$(SEED)) $(PY) -m pytest tests/chaos $(ARGS)

@@ -46,6 +46,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("matrix")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One process where the server is given: tests reset its statistics, make roles of one name, watch its locks."""
+    return 0 if os.environ.get("SBPGMON_TEST_DSN") else None
+
+
 class Server(Protocol):
     """What tests know of the server: how to connect to it."""
 
