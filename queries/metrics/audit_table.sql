@@ -5,6 +5,7 @@
 -- is not known: it may have been attached with rows in it.
 --
 -- interval: 60s
+-- tiers: 1m 5m 1h 1d
 -- scope: database
 -- uses: tenancy, audit_table
 -- missing: unknown

@@ -1,0 +1,60 @@
+-- Load by tenant
+--
+-- Rows read and written a second: the eight chosen tenants with the most in the time range, and all other tenants of the
+-- chosen targets together. A band that widens while the others thin out is a tenant that takes the database from them:
+-- see the noisy neighbours below. A gap is a stretch that nobody watched.
+--
+-- kind: timeseries
+-- unit: ops
+-- needs: tenant_activity, coverage
+-- size: 24x8
+-- stack: yes
+-- min: 0
+-- columns:
+--   time    time
+--   tenant  label  Tenant
+--   load    value  Rows a second
+with activity as materialized (
+  select a.time, a.target, a.tenant, a.tup_read + a.tup_written as touched
+  from monitoring.tenant_activity as a
+  where a.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 300), $__timeFrom()::timestamptz)
+    and a.time >= $__timeFrom()::timestamptz
+    and a.time < $__timeTo()::timestamptz
+    and a.target in ($target)
+), top as (
+  select a.target, a.tenant
+  from activity as a
+  where a.tenant in ($tenant)
+  group by a.target, a.tenant
+  order by sum(a.touched) desc nulls last, a.target, a.tenant
+  limit 8
+), by_time as (
+  select a.time, a.target, t.tenant, sum(a.touched) as touched
+  from activity as a
+  left join top as t on t.target = a.target and t.tenant = a.tenant
+  group by 1, 2, 3
+), watched as materialized (
+  select c.time, c.target, c.covered_seconds
+  from monitoring.coverage as c
+  where c.metric = 'tenant_activity'
+    and c.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 300), $__timeFrom()::timestamptz)
+    and c.time >= $__timeFrom()::timestamptz
+    and c.time < $__timeTo()::timestamptz
+    and c.target in ($target)
+)
+select
+  x.time,
+  x.tenant,
+  sum(x.load) as load
+from (
+  select
+    date_bin('$__interval_ms ms', b.time, timestamptz 'epoch') as time,
+    coalesce(b.tenant || ' (' || b.target || ')', 'All others') as tenant,
+    b.target,
+    (sum(b.touched) / nullif(sum(c.covered_seconds) filter (where b.touched is not null), 0))::double precision as load
+  from by_time as b
+  left join watched as c on c.time = b.time and c.target = b.target
+  group by 1, 2, 3
+) as x
+group by 1, 2
+order by 1, 2

@@ -1,0 +1,50 @@
+-- Calls by what they do about tenants
+--
+-- Calls of statements a second, by verdict: scoped ones are bound to one tenant, derived ones over a foreign key,
+-- rls_covered ones by row level security; operator ones may see all. Unbound ones (cross_tenant, cross_schema) are
+-- incidents, unjudged and unparsed ones are not known to be well. The security dashboard names the statements.
+--
+-- kind: timeseries
+-- unit: ops
+-- needs: tenant_queries, coverage
+-- size: 12x8
+-- stack: yes
+-- min: 0
+-- links: security
+-- columns:
+--   time     time
+--   verdict  label  Verdict
+--   calls    value  Calls a second
+with called as (
+  select
+    date_bin('$__interval_ms ms', q.time, timestamptz 'epoch') as time,
+    q.target,
+    q.verdict,
+    sum(q.calls) as calls
+  from monitoring.tenant_queries as q
+  where q.tier = monitoring.tier('tenant_queries', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 300), $__timeFrom()::timestamptz)
+    and q.time >= $__timeFrom()::timestamptz
+    and q.time < $__timeTo()::timestamptz
+    and q.target in ($target)
+  group by 1, 2, 3
+), watched as materialized (
+  select
+    date_bin('$__interval_ms ms', c.time, timestamptz 'epoch') as time,
+    c.target,
+    sum(c.covered_seconds) as seconds
+  from monitoring.coverage as c
+  where c.metric = 'tenant_queries'
+    and c.tier = monitoring.tier('tenant_queries', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 300), $__timeFrom()::timestamptz)
+    and c.time >= $__timeFrom()::timestamptz
+    and c.time < $__timeTo()::timestamptz
+    and c.target in ($target)
+  group by 1, 2
+)
+select
+  q.time,
+  q.verdict,
+  sum(q.calls / nullif(w.seconds, 0))::double precision as calls
+from called as q
+join watched as w on w.time = q.time and w.target = q.target
+group by 1, 2
+order by 1, 2
