@@ -24,6 +24,12 @@ _LOCAL = {
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
 }
+# The last value of a SELECT: locks the schema itself until the transaction ends. Only DROP SCHEMA is at odds with that,
+# and it begins there: it waits before it has locked a table that we may come to, and we wait before we have locked one.
+_HELD = (
+    f"CASE WHEN to_regnamespace('{SCHEMA}') IS NOT NULL "
+    f"THEN pg_get_object_address('schema', '{{{SCHEMA}}}', '{{}}') IS NOT NULL END"
+)
 DEADLINE_SECONDS = 120.0  # of one transaction, on the client's side; a statement's own limit is shorter
 GONE = f"The schema {SCHEMA} is not in the store."
 GONE_WAY_OUT = "If it was removed on purpose, nothing is to be done; else run `sbpgmon init`."
@@ -69,7 +75,7 @@ class StoreConnection:
         conn = self.raw
         with self._translated(conn), conn.transaction():
             calls = ", ".join(f"set_config('{k}', '{v}', true)" for k, v in (_LOCAL | settings).items())
-            conn.execute(f"SELECT {calls}".encode())
+            conn.execute(f"SELECT {calls}, {_HELD}".encode())
             yield conn
 
     @contextlib.contextmanager
@@ -125,6 +131,20 @@ _OF_THE_STORE = (
 def concerns_store(error: psycopg.Error, conn: psycopg.Connection[Any]) -> bool:
     """Whether an error is the store's, so that everything has to wait, or one reading's."""
     return conn.closed or conn.broken or isinstance(error, _OF_THE_STORE)
+
+
+@contextlib.contextmanager
+def holding_schema(
+    conn: psycopg.Connection[Any], *, lock_timeout: str | None = None
+) -> Iterator[psycopg.Connection[Any]]:
+    """A transaction that a DROP SCHEMA waits for, as for StoreConnection.transaction(): for whatever locks two tables.
+
+    Else the two may come to wait for each other, and the server may give up the DROP.
+    """
+    with conn.transaction():
+        limit = f"set_config('lock_timeout', '{lock_timeout}', true), " if lock_timeout else ""
+        conn.execute(f"SELECT {limit}{_HELD}".encode())
+        yield conn
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import psycopg
 
 from sbpgmon.logs import LOGGER
 from sbpgmon.store import lease, retention
-from sbpgmon.store.connection import StoreConnection, translated
+from sbpgmon.store.connection import StoreConnection, holding_schema, translated
 from sbpgmon.store.partitions import make_ahead
 from sbpgmon.store.policy import stored_metrics
 from sbpgmon.store.rollup import Rolled, RollUpError, horizon, roll_up
@@ -105,7 +105,8 @@ class Maintenance:
         with self._store.transaction() as ahead:
             make_ahead(ahead, datetime.now(UTC))
         _analyze_small(conn)
-        metrics = stored_metrics(conn)
+        with holding_schema(conn):
+            metrics = stored_metrics(conn)
         # Before the roll-ups, which would pass over the rows; what was never rolled up is not old yet.
         names = frozenset(metric.name for metric in metrics.values())
         repaired = retention.repair(conn, retention.read_policy(conn, aged, names), self._go_on)

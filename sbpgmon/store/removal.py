@@ -40,10 +40,12 @@ SELECT CASE WHEN l.pid IS NULL THEN 'a prepared transaction (see pg_prepared_xac
                  'query started '
                  || to_char(a.query_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))) END,
        coalesce(a.backend_type = 'autovacuum worker', false)
-FROM (SELECT DISTINCT l.pid FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+FROM (SELECT DISTINCT l.pid FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation
       LEFT JOIN pg_class t ON t.reltoastrelid = c.oid
       WHERE l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND %(schema)s IN (c.relnamespace, t.relnamespace) AND l.pid IS DISTINCT FROM pg_backend_pid()) l
+        AND (%(schema)s IN (c.relnamespace, t.relnamespace)
+             OR l.classid = 'pg_namespace'::regclass AND l.objid = %(schema)s) -- an agent's transaction
+        AND l.pid IS DISTINCT FROM pg_backend_pid()) l
 LEFT JOIN pg_stat_activity a ON a.pid = l.pid ORDER BY l.pid
 """
 # Outer views before inner ones and views before tables, tables in the order of their OIDs: as readers lock.

@@ -18,6 +18,7 @@ from sbpgmon.logs import LOGGER
 from sbpgmon.model import TIER_SECONDS
 from sbpgmon.sources.deadline import deadline
 from sbpgmon.sources.session import explain
+from sbpgmon.store.connection import holding_schema
 from sbpgmon.store.ddl import quote
 from sbpgmon.store.partitions import LOG, LOG_TIER, Partition, attach, partitions
 from sbpgmon.store.schema import SCHEMA
@@ -77,10 +78,11 @@ class Policy:
 
 
 def read_policy(conn: psycopg.Connection[Any], now: datetime, failed: frozenset[str] = frozenset()) -> Policy:
-    rows = conn.execute(
-        f"SELECT coalesce(m.name, ''), r.tier, r.retention_seconds, r.watermark FROM {SCHEMA}.rollup AS r "
-        f"LEFT JOIN {SCHEMA}.metric AS m USING (metric_id)".encode()
-    ).fetchall()
+    with holding_schema(conn):
+        rows = conn.execute(
+            f"SELECT coalesce(m.name, ''), r.tier, r.retention_seconds, r.watermark FROM {SCHEMA}.rollup AS r "
+            f"LEFT JOIN {SCHEMA}.metric AS m USING (metric_id)".encode()
+        ).fetchall()
     return Policy(now, {(m, t): s for m, t, s, _ in rows}, {(m, t): w for m, t, _, w in rows if m}, failed)
 
 
@@ -103,7 +105,7 @@ def repair(conn: psycopg.Connection[Any], policy: Policy, go_on: Callable[[], bo
             break
         try:
             # What is finished first waits for all older transactions, as a detach does.
-            with deadline(conn, _REPAIR_SECONDS), conn.transaction():
+            with deadline(conn, _REPAIR_SECONDS), holding_schema(conn):
                 attach(conn, partition)
             done.repaired.append(partition.name)
         except psycopg.errors.QueryCanceled:
@@ -141,11 +143,12 @@ def _is_old(partition: Partition, policy: Policy) -> bool:
 
 def _note_gone(conn: psycopg.Connection[Any], partition: Partition) -> None:
     metric, _, tier = partition.parent.rpartition("_")
-    conn.execute(
-        f"UPDATE {SCHEMA}.rollup SET dropped_until = greatest(dropped_until, %s) WHERE tier = %s "
-        f"AND metric_id = (SELECT metric_id FROM {SCHEMA}.metric WHERE name = %s)".encode(),
-        (partition.end, tier, metric),
-    )
+    with holding_schema(conn):
+        conn.execute(
+            f"UPDATE {SCHEMA}.rollup SET dropped_until = greatest(dropped_until, %s) WHERE tier = %s "
+            f"AND metric_id = (SELECT metric_id FROM {SCHEMA}.metric WHERE name = %s)".encode(),
+            (partition.end, tier, metric),
+        )
 
 
 def _detach(conn: psycopg.Connection[Any], partition: Partition) -> bool:
@@ -167,8 +170,7 @@ def _detach(conn: psycopg.Connection[Any], partition: Partition) -> bool:
 def _drop(conn: psycopg.Connection[Any], partition: Partition, done: Retained) -> bool:
     """Whether the detached partition is gone; not while somebody reads it, such as pg_dump."""
     try:
-        with conn.transaction():
-            conn.execute("SELECT set_config('lock_timeout', '2s', true)")
+        with holding_schema(conn, lock_timeout="2s"):
             conn.execute(f"DROP TABLE IF EXISTS {partition.table}".encode())
     except psycopg.errors.LockNotAvailable:
         return False
@@ -197,9 +199,8 @@ def drop_replaced(conn: psycopg.Connection[Any]) -> list[str]:
         if not tables or any(has_facts and not _is_empty(conn, relation) for relation, has_facts in tables):
             continue
         try:
-            with conn.transaction():
-                # Short: who comes to read it waits behind us.
-                conn.execute("SELECT set_config('lock_timeout', '50ms', true)")
+            # Short: who comes to read it waits behind us.
+            with holding_schema(conn, lock_timeout="50ms"):
                 conn.execute(f"DROP VIEW {SCHEMA}.{quote(name)}".encode())
                 for relation, _ in tables:
                     conn.execute(f"DROP TABLE {SCHEMA}.{quote(relation)}".encode())
@@ -249,11 +250,12 @@ def drop_series(conn: psycopg.Connection[Any], metric: str, has_last: bool) -> i
 
     Only while the last counters of every target are there: a series without them would count from the beginning.
     """
-    rows = conn.execute(
-        f"SELECT r.tier, r.watermark, r.dropped_until FROM {SCHEMA}.rollup AS r JOIN {SCHEMA}.metric AS m "
-        "USING (metric_id) WHERE m.name = %s".encode(),
-        (metric,),
-    ).fetchall()
+    with holding_schema(conn):
+        rows = conn.execute(
+            f"SELECT r.tier, r.watermark, r.dropped_until FROM {SCHEMA}.rollup AS r JOIN {SCHEMA}.metric AS m "
+            "USING (metric_id) WHERE m.name = %s".encode(),
+            (metric,),
+        ).fetchall()
     tiers = sorted(rows, key=lambda row: list(TIER_SECONDS).index(row[0]))
     if not tiers or tiers[-1][2] is None:
         return 0
@@ -270,7 +272,7 @@ def drop_series(conn: psycopg.Connection[Any], metric: str, has_last: bool) -> i
             f"LEFT JOIN {SCHEMA}.last_state AS b USING (target_id, metric_id) "
             "WHERE m.name = %(metric)s AND a.snapshot_id IS NOT NULL AND b.snapshot_id IS DISTINCT FROM a.snapshot_id)"
         )
-    with conn.transaction():
+    with holding_schema(conn):
         conn.execute(f"LOCK TABLE {SCHEMA}.rollup IN EXCLUSIVE MODE".encode())
         gone = [
             series
@@ -295,7 +297,8 @@ def drop_series(conn: psycopg.Connection[Any], metric: str, has_last: bool) -> i
 
 
 def _is_empty(conn: psycopg.Connection[Any], relation: str) -> bool:
-    return conn.execute(f"SELECT FROM {SCHEMA}.{quote(relation)} LIMIT 1".encode()).rowcount == 0
+    with holding_schema(conn):
+        return conn.execute(f"SELECT FROM {SCHEMA}.{quote(relation)} LIMIT 1".encode()).rowcount == 0
 
 
 def _exists(conn: psycopg.Connection[Any], name: str) -> bool:
