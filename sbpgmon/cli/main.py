@@ -82,6 +82,7 @@ class _Group(click.Group):
         "tenants": "tenants",
         "metrics": "metrics",
         "store": "store",
+        "report": "report",
         "grafana": "grafana",
         "rollback": "removal",
     }
