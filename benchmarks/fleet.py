@@ -8,8 +8,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from benchmarks import tenancies
+from benchmarks.statements import ROLES, oid_of
+from benchmarks.tenancies import Series
 from sbpgmon.model import Kind, Metric
 
 STATEMENTS = "stat_statements"
@@ -37,18 +41,6 @@ _COUNTRIES = (
     "gr",
     "ie",
 )
-_ROLES = ("app_writer", "app_reader", "bi_reader", "migrator", "postgres", "orleans")
-_TABLES = (
-    "bets", "bet_legs", "markets", "market_outcomes", "events", "event_results", "odds_history", "wallets",
-    "wallet_entries", "customers", "customer_limits", "sessions", "bonuses", "bonus_grants", "deposits",
-    "withdrawals", "settlements", "settlement_batches", "grain_storage", "grain_reminders", "outbox", "audit_log",
-    "risk_scores", "promotions", "price_feeds", "feed_messages", "tenants", "tenant_settings", "kyc_documents",
-    "fx_rates",
-)  # fmt: skip
-_COLUMNS = (
-    "id", "tenant_id", "customer_id", "event_id", "market_id", "status", "stake_amount", "currency", "placed_at",
-    "settled_at", "payout_amount", "price", "version", "payload", "created_at", "updated_at", "channel", "reason",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,70 +65,55 @@ def target_names(count: int) -> list[str]:
     return names[:count]
 
 
-def statement_texts(count: int, seed: int) -> list[str]:
-    """Distinct normalized statements, as pg_stat_statements shows them, hot and rare ones mixed."""
-    dice = random.Random(seed)
-    found: dict[str, None] = {}
-    while len(found) < count:
-        found[_statement(dice)] = None
-    return list(found)
+def is_polled(metric: Metric, place: int, busy: int) -> bool:
+    """Whether a target has this metric: not without pg_stat_statements, nor without tenants."""
+    match metric.name:
+        case "stat_statements" | "stat_statements_info" | "tenant_queries":
+            return place < busy
+        case "tenant_events":
+            return tenancies.counts_events(place, busy)
+        case name if name in tenancies.METRICS:
+            return tenancies.has_tenants(place, busy)
+    return True
 
 
-def _statement(dice: random.Random) -> str:
-    table, other = dice.sample(_TABLES, 2)
-    columns = dice.sample(_COLUMNS, dice.randint(2, 9))
-    listed = ", ".join(columns)
-    where = " AND ".join(f"{column} = ${place}" for place, column in enumerate(dice.sample(_COLUMNS, 3), start=1))
-    kind = dice.randrange(10)
-    if kind < 4:
-        return f"SELECT {listed} FROM {table} WHERE {where} ORDER BY {columns[0]} DESC LIMIT $4"
-    if kind < 6:
-        joined = ", ".join(f"a.{column}" for column in columns)
-        return (
-            f"SELECT {joined}, b.{columns[-1]} FROM {table} AS a JOIN {other} AS b ON b.{table}_id = a.id "
-            f"WHERE a.tenant_id = $1 AND b.{columns[0]} > $2"
-        )
-    if kind == 6:
-        return f"SELECT count(*), sum({columns[0]}) FROM {table} WHERE {where} GROUP BY {listed}"
-    if kind == 7:
-        values = ", ".join(f"${place}" for place in range(1, len(columns) + 1))
-        return f"INSERT INTO {table} ({listed}) VALUES ({values}) ON CONFLICT (id) DO NOTHING"
-    if kind == 8:
-        sets = ", ".join(f"{column} = ${place}" for place, column in enumerate(columns, start=4))
-        return f"UPDATE {table} SET {sets} WHERE {where}"
-    return f"DELETE FROM {table} WHERE {where} AND {columns[0]} < $4"
-
-
-def series_of(metric: Metric, *, is_busy: bool, name: str) -> Iterator[tuple[dict[str, Any], float, float]]:
-    """The series of one target: key values, size, and the share of the polls that have it.
-
-    A metric that is not known here gets some series whose keys are made up.
-    """
+def series_of(
+    metric: Metric, place: int, shape: Shape, name: str, start: datetime, until: datetime
+) -> Iterator[Series]:
+    """The series of one target. A metric that is not known here gets some series whose keys are made up."""
+    is_busy = place < shape.busy
     databases = _databases(is_busy=is_busy, name=name)
+    dice = random.Random(f"{shape.seed} {name}")
+    skew, size = dice.lognormvariate(0, 1.1), dice.uniform(0.6, 1.1) if is_busy else dice.uniform(0.4, 2.4)
     match metric.name:
         case "stat_database":
-            yield from (({"datid": oid}, size, 1.0) for oid, _, size in databases)
+            yield from (Series({"datid": oid}, share * size, skew=skew) for oid, _, share in databases)
         case "database_size":
-            yield from (({"datid": oid}, size, 1.0) for oid, _, size in databases if oid)
+            yield from (Series({"datid": oid}, share * size) for oid, _, share in databases if oid)
         case "roles":
-            yield from (({"userid": 10 + 16374 * place}, 1.0, 1.0) for place in range(len(_ROLES)))
+            yield from (Series({"userid": oid_of(number)}) for number in range(len(ROLES)))
         case "connections":
             yield from _connections(databases, is_busy=is_busy)
+        case "connection_slots":
+            # One that is nearly full at its busiest hours.
+            yield Series({}, (1.35 if place == shape.busy - 1 else size) if is_busy else 0.08 * size)
         case "locks":
             modes = ["AccessShareLock", "RowExclusiveLock", "RowShareLock", "ExclusiveLock"]
-            for place, mode in enumerate(modes if is_busy else modes[:2]):
+            for number, mode in enumerate(modes if is_busy else modes[:2]):
                 keys = {"datname": databases[-1][1], "mode": mode, "granted": True}
-                yield keys, 6.0 / (place + 1), (1.0 if is_busy else 0.6) / (place + 1) ** 0.5
+                yield Series(keys, 6.0 / (number + 1), (1.0 if is_busy else 0.6) / (number + 1) ** 0.5)
         case "blocked_sessions":
             keys = {"datname": databases[-1][1], "blocked_usename": "app_writer", "blocking_usename": "app_writer"}
             if is_busy:
-                yield keys | {"blocking_state": "active"}, 1.0, 0.03
-                yield keys | {"blocking_state": "idle in transaction"}, 1.0, 0.005
+                yield Series(keys | {"blocking_state": "active"}, 1.0, 0.03)
+                yield Series(keys | {"blocking_state": "idle in transaction"}, 1.0, 0.005)
+        case known if known in tenancies.METRICS:
+            yield from tenancies.series_of(known, place, shape.busy, start, until)
         case _ if metric.keys:
-            for place in range(1, (6 if is_busy else 3)):
-                yield {key.name: _made_up(key.type.name, key.name, place) for key in metric.keys}, 1.0 / place, 1.0
+            for number in range(1, (6 if is_busy else 3)):
+                yield Series({k.name: _made_up(k.type.name, k.name, number) for k in metric.keys}, 1.0 / number)
         case _:
-            yield {}, 1.0 if is_busy else 0.08, 1.0
+            yield Series({}, 1.0 if is_busy else 0.08)
 
 
 def _databases(*, is_busy: bool, name: str) -> list[tuple[int, str, float]]:
@@ -148,9 +125,7 @@ def _databases(*, is_busy: bool, name: str) -> list[tuple[int, str, float]]:
     return [*found, (16384, own, 1.0 if is_busy else 0.05)]
 
 
-def _connections(
-    databases: Sequence[tuple[int, str, float]], *, is_busy: bool
-) -> Iterator[tuple[dict[str, Any], float, float]]:
+def _connections(databases: Sequence[tuple[int, str, float]], *, is_busy: bool) -> Iterator[Series]:
     own = databases[-1][1]
     groups = [("app_writer", "idle", "Client", "ClientRead", 12.0, 1.0), ("app_writer", "active", "", "", 2.0, 0.5)]
     if is_busy:
@@ -167,7 +142,7 @@ def _connections(
         ]
     for usename, state, kind, event, size, presence in groups:
         keys = {"datname": own, "usename": usename, "state": state, "wait_event_type": kind, "wait_event": event}
-        yield keys, size if is_busy else size / 4, presence
+        yield Series(keys, size if is_busy else size / 4, presence)
 
 
 def _made_up(type_: str, name: str, place: int) -> Any:
@@ -179,14 +154,15 @@ def _made_up(type_: str, name: str, place: int) -> Any:
 def infos_of(metric: Metric, keys: Mapping[str, Any], *, is_busy: bool, name: str, version: str) -> dict[str, Any]:
     """The info columns of one series; as text, which the server casts."""
     names = {oid: datname for oid, datname, _ in _databases(is_busy=is_busy, name=name)}
-    role = _ROLES[(keys["userid"] - 10) // 16374] if metric.name == "roles" else ""
+    role = ROLES[(keys["userid"] - 10) // 16374] if metric.name == "roles" else ""
+    audited = ("audit_log", "wallet_entries", "settlements")[keys.get("relid", 0) % 3]
     known: dict[str, Any] = {
         "datname": names.get(keys.get("datid", -1)),
         "usename": role,
         "rolsuper": role == "postgres",
         "rolbypassrls": role == "postgres",
         "rolcanlogin": True,
-        "version": f"PostgreSQL {version} on x86_64-pc-linux-gnu",
+        "version": version,
         "server_version_num": int(float(version) * 10000 // 10000) * 10000 + int(version.split(".")[1]),
         "postmaster_start_time": "2025-09-01 04:00:00+00",
         "in_recovery": False,
@@ -198,7 +174,11 @@ def infos_of(metric: Metric, keys: Mapping[str, Any], *, is_busy: bool, name: st
         "compute_query_id": "auto",
         "pg_stat_statements_max": "10000",
         "pg_stat_statements_track": "top",
+        "pg_stat_statements_track_utility": "on",
+        "userid": oid_of(ROLES.index("sbpgmon_reader")),
         "blocking_application_name": "settlement-worker",
+        "table_name": f"public.{audited}",
+        "audit_table": f"public.{audited}",
     }
     made_up = {"text": "", "boolean": "false", "timestamptz": "2025-09-01 04:00:00+00"}
     return {c.name: known[c.name] if c.name in known else made_up.get(c.type.name, "1") for c in metric.infos}
@@ -212,13 +192,20 @@ _A_SECOND = {
     "blk_write_time": 3.0, "session_time": 60000.0, "active_time": 2200.0, "idle_in_transaction_time": 400.0,
     "sessions": 1.5, "sessions_abandoned": 0.003, "sessions_fatal": 0.0005, "sessions_killed": 0.0,
     "parallel_workers_to_launch": 0.2, "parallel_workers_launched": 0.19, "dealloc": 0.0,
+    "tup_read": 60000.0, "tup_written": 750.0, "scans": 9000.0, "n_tup_ins": 25.0, "n_tup_upd": 2e-5, "n_tup_del": 1e-5,
 }  # fmt: skip
 _LEVEL = {
     "up": (1.0, False), "max_connections": (200.0, False), "superuser_reserved_connections": (3.0, False),
     "reserved_connections": (0.0, False), "client_backends": (120.0, True), "numbackends": (70.0, True),
     "size_bytes": (400e9, False), "oldest_transaction_seconds": (4.0, True), "oldest_query_seconds": (2.0, True),
-    "oldest_idle_in_transaction_seconds": (0.8, True), "longest_wait_seconds": (3.0, True),
+    "oldest_idle_in_transaction_seconds": (0.8, True), "longest_wait_seconds": (3.0, True), "tables": (30.0, False),
+    "row_count": (9e8, False), "table_bytes": (40e9, False), "sessions": (70.0, True), "active_sessions": (9.0, True),
+    "switch_seconds": (0.0006, True),
 }  # fmt: skip
+# Those of them that grow, to their level at the end of the history.
+GROWING = ("size_bytes", "row_count", "table_bytes")
+# Counters of which bad targets have more.
+SKEWED = ("blks_read", "blk_read_time", "xact_rollback", "deadlocks", "temp_files", "temp_bytes")
 
 
 def value_of(column: str, kind: Kind) -> tuple[float, bool]:

@@ -24,8 +24,10 @@ from tests.sql.lab import scratch
 
 pytestmark = pytest.mark.matrix
 
-SHAPE = Shape(targets=2, busy=1, statements=60, seed=3)
-METRICS = load_catalog().metrics
+SHAPE = Shape(targets=4, busy=1, statements=60, seed=3)  # the fourth is down for some minutes of the last day
+CATALOG = load_catalog()
+METRICS = CATALOG.metrics
+OWN_TIERS = {"up": ("raw",), "availability": ("raw", "1h")}  # of views that are made of the log
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +51,71 @@ def conn(empty: Database, filled: Filled) -> Iterator[psycopg.Connection[Any]]:
 
 def test_every_tier_has_rows(filled: Filled) -> None:
     tables = {f"{m.name}_{tier}" for m in METRICS.values() if m.facts for tier in m.tiers}
-    # Something is blocked now and then.
-    tables -= {f"blocked_sessions_{tier}" for tier in METRICS["blocked_sessions"].tiers}
     assert tables <= {name for name, rows in filled.rows.items() if rows}
+
+
+@pytest.mark.parametrize("name", sorted(CATALOG.views))
+def test_every_view_has_rows(conn: psycopg.Connection[Any], name: str) -> None:
+    view = CATALOG.views[name]
+    assert conn.execute(f"SELECT FROM monitoring.{name} LIMIT 1".encode()).rowcount == 1
+    needed = next((METRICS[need] for need in view.needs if need in METRICS), None)
+    if needed is not None and needed.facts and "tier" in dict(view.columns):
+        for tier in OWN_TIERS.get(name, needed.tiers):
+            found = conn.execute(f"SELECT FROM monitoring.{name} WHERE tier = %s LIMIT 1".encode(), (tier,))
+            assert found.rowcount == 1, tier
+
+
+def test_calls_are_counted_once_by_verdict(conn: psycopg.Connection[Any]) -> None:
+    for tier in METRICS["tenant_queries"].tiers:
+        sums = {
+            conn.execute(f"SELECT sum(calls) FROM monitoring.{metric}_{tier}".encode()).fetchone()
+            for metric in ("stat_statements", "tenant_queries")
+        }
+        assert len(sums) == 1
+    found = {
+        verdict
+        for (verdict,) in conn.execute(b"SELECT DISTINCT verdict FROM monitoring.tenant_queries WHERE tier = '1m'")
+    }
+    assert {"scoped", "idor_prone", "suspected", "cross_tenant", "unparsed", "session_context"} <= found
+    # What is wrong is a finding of the check.
+    checks = conn.execute(
+        b"SELECT DISTINCT check_name FROM monitoring.finding WHERE is_open AND check_name ~ 'queries'"
+    )
+    assert {name for (name,) in checks} >= {"idor_prone_queries", "cross_tenant_queries"}
+
+
+def test_time_is_covered_once(conn: psycopg.Connection[Any], filled: Filled) -> None:
+    """Where a target was down, the next interval is the longer: no second is missed, none counts twice."""
+    failed = dict(
+        conn.execute(
+            b"SELECT target, count(*) FROM monitoring.snapshot WHERE status = 'unreachable' "
+            b"AND metric = 'stat_database' GROUP BY 1"
+        ).fetchall()
+    )
+    assert failed.get("odds-de") == 9
+    for tier, seconds in (("1m", 60), ("5m", 300), ("1h", 3600)):
+        rows = conn.execute(
+            b"SELECT target, sum(covered_seconds), extract(epoch FROM max(time) - min(time)), min(polls) "
+            b"FROM monitoring.coverage WHERE metric = 'stat_database' AND tier = %s GROUP BY 1",
+            (tier,),
+        ).fetchall()
+        assert {target: covered for target, covered, _, _ in rows} == {
+            target: float(length) + seconds for target, _, length, _ in rows
+        }
+    assert conn.execute(
+        b"SELECT quality, interval_seconds FROM monitoring.snapshot "
+        b"WHERE target = 'odds-de' AND metric = 'stat_database' AND quality <> 0"
+    ).fetchall() == [(4, 600.0)]
+
+
+def test_windows_of_events_are_whole(conn: psycopg.Connection[Any]) -> None:
+    rows = conn.execute(
+        b"SELECT c.covered_seconds, min(e.window_seconds), max(e.window_seconds) FROM monitoring.security_events AS e "
+        b"JOIN monitoring.coverage AS c ON c.target = e.target AND c.tier = e.tier AND c.time = e.time "
+        b"AND c.metric = 'tenant_events' WHERE e.tier = '1h' GROUP BY e.target, e.event, c.time, c.covered_seconds"
+    ).fetchall()
+    assert len(rows) > 20
+    assert all(covered == shortest == longest for covered, shortest, longest in rows)
 
 
 @pytest.mark.parametrize(("metric", "column"), [("stat_statements", "calls"), ("stat_database", "xact_commit")])
@@ -92,6 +156,8 @@ def test_the_product_reads_it(empty: Database, filled: Filled) -> None:
         assert {target["target"]: target["up"] for target in found["targets"]} == {
             "sportsbook-de": True,
             "casino-de": True,
+            "payments-de": True,
+            "odds-de": True,
         }
         assert all(target["tps"] > 0 for target in found["targets"])
 
