@@ -154,6 +154,8 @@ snapshot_log = Table(
     Column("status", String(12), nullable=False, comment="ok, error, unreachable, refused or skipped"),
     Column("error", String(400)),
     Index("snapshot_log_metric_target_ts", "metric_id", "target_id", "ts"),
+    # Failures, gaps and baselines: a few among millions.
+    Index("snapshot_log_not_good_ts", "ts", postgresql_where=text("status <> 'ok' OR quality <> 0")),
     postgresql_partition_by="RANGE (ts)",
     comment="Every snapshot, also when it failed; read it through the view snapshot",
 )
