@@ -16,7 +16,7 @@
 -- PostgreSQL 17 on, `track_utility` is `off`, which hides COPY and the query inside. NULL where an interval is not
 -- known.
 --
--- needs: stat_statements, server
+-- needs: stat_statements, server, own_statement
 -- columns:
 --   time              end of the interval; in coarser tiers the start of the bucket
 --   tier              resolution: choose one
@@ -38,8 +38,8 @@ select
   c.time,
   c.tier,
   c.target,
-  split_part(c.label, ' ', 1) as part,
-  split_part(c.label, ' ', 2) as metric,
+  c.part,
+  c.metric,
   c.calls,
   c.total_exec_time,
   c.total_plan_time,
@@ -57,9 +57,10 @@ from (
     l.tier,
     l.target,
     l.target_id,
-    l.label,
+    l.part,
+    l.metric,
     -- One interval that is not known, and the sum is not known.
-    case when l.label is not null and count(l.calls) = count(*) then sum(l.calls)::bigint end as calls,
+    case when l.part is not null and count(l.calls) = count(*) then sum(l.calls)::bigint end as calls,
     case when count(l.total_exec_time) = count(*) then sum(l.total_exec_time) end as total_exec_time,
     case when count(l.total_plan_time) = count(*) then sum(l.total_plan_time) end as total_plan_time,
     case when count(l.shared_blks_hit) = count(*) then sum(l.shared_blks_hit)::bigint end as shared_blks_hit,
@@ -70,56 +71,18 @@ from (
       when sum(count(*) - count(l.total_exec_time)) over of_a_time = 0
       then sum(sum(l.total_exec_time + l.total_plan_time)) over of_a_time
     end as all_time,
-    max(case when l.label is not null then l.covered_seconds end) as covered_seconds,
+    max(case when l.part is not null then l.covered_seconds end) as covered_seconds,
     bit_or(l.quality) as quality
   from (
-    select
-      s.*,
-      -- A text is looked up for the few statements of our roles only.
-      case
-        when r.userid is not null
-        then (
-          select
-            case
-              when r.is_polling and x.query ~ '/\* sbpgmon:[a-z][a-z0-9_]* \*/'
-              then 'poll ' || substring(x.query from '/\* sbpgmon:([a-z][a-z0-9_]*) \*/')
-              when r.is_owner and x.query ~ '\mmonitoring\.'
-              then 'store '
-              when r.is_polling and not r.usesuper
-              then 'poll '
-            end
-          from (values (s.series_id)) as one (series_id)
-          left join monitoring.statement_text_of as o on o.series_id = one.series_id
-          left join monitoring.statement_text as x on x.text_id = o.text_id
-        )
-      end as label
+    select s.*, o.part, o.metric
     from monitoring.stat_statements as s
-    left join (
-      select
-        u.target_id,
-        u.userid,
-        bool_or(u.is_polling) as is_polling,
-        bool_or(u.usesuper) as usesuper,
-        bool_or(u.is_owner) as is_owner
-      from (
-        select k.target_id, a.userid, true as is_polling, coalesce(a.usesuper, false) as usesuper, false as is_owner
-        from monitoring.server_attributes as a
-        join monitoring.server_series as k on k.series_id = a.series_id
-        where a.userid is not null
-        union all
-        select t.target_id, n.nspowner, false, false, true
-        from monitoring.target as t
-        join pg_catalog.pg_namespace as n on n.nspname = 'monitoring'
-        where t.system_identifier = (select p.system_identifier from pg_catalog.pg_control_system() as p)
-      ) as u
-      group by u.target_id, u.userid
-    ) as r on r.target_id = s.target_id and r.userid = s.userid
+    left join monitoring.own_statement as o on o.series_id = s.series_id
     where s.toplevel
   ) as l
-  group by l.time, l.tier, l.target, l.target_id, l.label
+  group by l.time, l.tier, l.target, l.target_id, l.part, l.metric
   window of_a_time as (partition by l.time, l.tier, l.target)
 ) as c
-where c.label is not null
+where c.part is not null
   and not exists (
     select
     from monitoring.server_attributes as a
