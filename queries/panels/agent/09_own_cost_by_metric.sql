@@ -1,0 +1,31 @@
+-- Its cost by metric
+--
+-- Time a minute that the agent's statements take on a target on average, by the metric that they read; `store` writes
+-- the history where it lies on the same server, `begin` opens the read-only transaction of each reading.
+--
+-- kind: bar
+-- unit: ms
+-- needs: own_cost, coverage, stat_statements
+-- size: 12x8
+-- min: 0
+-- columns:
+--   metric         label  Metric
+--   ms_per_minute  value  Time a minute
+select
+  case when o.part = 'store' then 'store' when o.metric = '' then 'others' else o.metric end as metric,
+  sum(o.total_exec_time + o.total_plan_time) * 60 / nullif(max(w.covered_seconds), 0) as ms_per_minute
+from monitoring.own_cost as o
+cross join (
+  select sum(c.covered_seconds) as covered_seconds
+  from monitoring.coverage as c
+  where c.metric = 'stat_statements'
+    and c.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+    and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
+    and c.target in ($target)
+) as w
+where o.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+  and o.time >= $__timeFrom()::timestamptz and o.time < $__timeTo()::timestamptz
+  and o.target in ($target)
+group by 1
+order by 2 desc nulls last, 1
+limit 20
