@@ -21,7 +21,10 @@ select
   sum(p.lost * p.interval_seconds) as down_seconds,
   least(
     sum((p.polls + p.lost) * p.interval_seconds)
-      / nullif(count(*) * extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz)::double precision, 0),
+      / nullif(count(*) * extract(epoch from $__timeTo()::timestamptz - case
+        when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then $__timeFrom()::timestamptz
+        else date_bin('1 hour', $__timeFrom()::timestamptz, timestamptz 'epoch')
+      end)::double precision, 0),
     1
   ) as watched_ratio
 from (
@@ -34,7 +37,11 @@ from (
   left join monitoring.availability as a
     on a.target = t.target
     and a.tier = case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then 'raw' else '1h' end
-    and a.time >= $__timeFrom()::timestamptz and a.time < $__timeTo()::timestamptz
+    and a.time >= case
+      when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then $__timeFrom()::timestamptz
+      else date_bin('1 hour', $__timeFrom()::timestamptz, timestamptz 'epoch')
+    end
+    and a.time < $__timeTo()::timestamptz
   where t.target in ($target)
   group by t.target
 ) as p

@@ -23,7 +23,11 @@ with known as (
     coalesce(lag(a.lost) over (partition by a.target order by a.time), 0) = 0 as is_new
   from monitoring.availability as a
   where a.tier = case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then 'raw' else '1h' end
-    and a.time >= $__timeFrom()::timestamptz and a.time < $__timeTo()::timestamptz
+    and a.time >= case
+      when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then $__timeFrom()::timestamptz
+      else date_bin('1 hour', $__timeFrom()::timestamptz, timestamptz 'epoch')
+    end
+    and a.time < $__timeTo()::timestamptz
     and a.target in ($target)
 ), lost as (
   select k.*, count(*) filter (where k.is_new) over (partition by k.target order by k.time) as number
@@ -32,7 +36,7 @@ with known as (
 )
 select
   l.target,
-  min(l.time) as since,
+  greatest(min(l.time), $__timeFrom()::timestamptz) as since,
   least(max(l.time + l.step), $__timeTo()::timestamptz) as until,
   sum(l.lost * l.interval_seconds)::double precision as down_seconds
 from lost as l

@@ -27,12 +27,15 @@ with known as (
       when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then 'raw'
       else '1h'
     end
-    and a.time >= $__timeFrom()::timestamptz
+    and a.time >= case
+      when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then $__timeFrom()::timestamptz
+      else date_bin('1 hour', $__timeFrom()::timestamptz, timestamptz 'epoch')
+    end
     and a.time < $__timeTo()::timestamptz
     and a.target in ($target)
   window w as (partition by a.target order by a.time)
 )
-select k.time, k.target, k.state
+select greatest(k.time, $__timeFrom()::timestamptz) as time, k.target, k.state
 from known as k
 where k.state is distinct from k.before or k.time > k.known_until
 union all

@@ -9,20 +9,22 @@
 -- unit: none
 -- needs: availability
 -- size: 12x8
+-- decimals: 2
 -- columns:
 --   target              label  Target  link: infrastructure
 --   availability_ratio  value  Availability [percentunit]  thresholds: critical, 0.99 warning, 0.999 success
 --   down_seconds        value  Down [dtdurations]
---   lost                value  Polls lost
 --   watched_ratio       value  Watched [percentunit]  thresholds: warning, 0.99 success
 select
   a.target,
   sum(a.polls)::double precision / nullif(sum(a.polls + a.lost), 0) as availability_ratio,
   sum(a.lost * a.interval_seconds)::double precision as down_seconds,
-  sum(a.lost)::bigint as lost,
   least(
     sum((a.polls + a.lost) * a.interval_seconds)
-      / extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz)::double precision,
+      / extract(epoch from $__timeTo()::timestamptz - case
+        when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then $__timeFrom()::timestamptz
+        else date_bin('1 hour', $__timeFrom()::timestamptz, timestamptz 'epoch')
+      end)::double precision,
     1
   ) as watched_ratio
 from monitoring.availability as a
@@ -30,7 +32,10 @@ where a.tier = case
     when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then 'raw'
     else '1h'
   end
-  and a.time >= $__timeFrom()::timestamptz
+  and a.time >= case
+    when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then $__timeFrom()::timestamptz
+    else date_bin('1 hour', $__timeFrom()::timestamptz, timestamptz 'epoch')
+  end
   and a.time < $__timeTo()::timestamptz
   and a.target in ($target)
 group by a.target
