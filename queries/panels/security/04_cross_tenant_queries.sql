@@ -2,7 +2,8 @@
 --
 -- Calls in the time range, up to this minute, of statements by the application that were bound to no single tenant, with
 -- no row level security to hold them: above 0 it is a security incident, P0. Suspected are the same by roles of which
--- nothing is known; not judged are calls whose text could not be parsed or is not known yet.
+-- nothing is known; not judged are calls whose text could not be parsed or is not known yet. Ranges beyond 12 days are
+-- in whole days, but for the last one.
 --
 -- kind: stat
 -- unit: short

@@ -29,5 +29,5 @@ where e.tier = monitoring.tier('tenant_events', greatest($__interval_ms, extract
   and e.target in ($target)
 group by e.event, e.tenant, e.target
 having sum(e.count) > 0
-order by e.event in ('failed_logins', 'idor_rejections') desc, share desc nulls last, count desc, e.event, e.target, e.tenant
+order by e.event in ('failed_logins', 'idor_rejections') desc, count desc, e.event, e.target, e.tenant
 limit 50

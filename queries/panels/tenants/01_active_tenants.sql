@@ -24,7 +24,7 @@ from (
     bool_or(a.tup_read + a.tup_written > 0 or a.active_sessions_max > 0)::integer as is_active,
     bool_or(num_nonnulls(a.tup_read + a.tup_written, a.active_sessions_max) > 0)::integer as is_known
   from monitoring.tenant_activity as a
-  where a.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 300), $__timeFrom()::timestamptz)
+  where a.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 170), $__timeFrom()::timestamptz)
     and a.time >= $__timeFrom()::timestamptz
     and a.time < $__timeTo()::timestamptz
     and a.target in ($target)

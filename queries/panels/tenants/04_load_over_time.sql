@@ -14,24 +14,25 @@
 --   time    time
 --   tenant  label  Tenant
 --   load    value  Rows a second
-with activity as materialized (
-  select a.time, a.target, a.tenant, a.tup_read + a.tup_written as touched
+with top as materialized (
+  select a.target, a.tenant
   from monitoring.tenant_activity as a
+  where a.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 170), $__timeFrom()::timestamptz)
+    and a.time >= $__timeFrom()::timestamptz
+    and a.time < $__timeTo()::timestamptz
+    and a.target in ($target)
+    and a.tenant in ($tenant)
+  group by a.target, a.tenant
+  order by sum(a.tup_read + a.tup_written) desc nulls last, a.target, a.tenant
+  limit 8
+), by_time as (
+  select a.time, a.target, t.tenant, sum(a.tup_read + a.tup_written) as touched
+  from monitoring.tenant_activity as a
+  left join top as t on t.target = a.target and t.tenant = a.tenant
   where a.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 300), $__timeFrom()::timestamptz)
     and a.time >= $__timeFrom()::timestamptz
     and a.time < $__timeTo()::timestamptz
     and a.target in ($target)
-), top as (
-  select a.target, a.tenant
-  from activity as a
-  where a.tenant in ($tenant)
-  group by a.target, a.tenant
-  order by sum(a.touched) desc nulls last, a.target, a.tenant
-  limit 8
-), by_time as (
-  select a.time, a.target, t.tenant, sum(a.touched) as touched
-  from activity as a
-  left join top as t on t.target = a.target and t.tenant = a.tenant
   group by 1, 2, 3
 ), watched as materialized (
   select c.time, c.target, c.covered_seconds

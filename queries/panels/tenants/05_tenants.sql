@@ -2,8 +2,8 @@
 --
 -- One row for each tenant of each target, the busiest first: rows read and written a second over the time that was
 -- watched, its share of the load of all tenants of that target, sessions, size, and how much the size grew a day (a
--- straight line through the range). Click a tenant to look at it alone. What nothing tells is empty, and not 0. Ranges beyond 12 days are in
--- whole days.
+-- straight line through the range). Click a tenant to look at it alone. What nothing tells is empty, and not 0. Long ranges are in
+-- whole hours, or days.
 --
 -- kind: table
 -- unit: short
@@ -22,7 +22,7 @@
 with activity as materialized (
   select a.time, a.target, a.tenant, a.tup_read + a.tup_written as touched, a.tup_read, a.sessions, a.active_sessions_max, a.size_bytes
   from monitoring.tenant_activity as a
-  where a.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 300), $__timeFrom()::timestamptz)
+  where a.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 170), $__timeFrom()::timestamptz)
     and a.time >= $__timeFrom()::timestamptz
     and a.time < $__timeTo()::timestamptz
     and a.target in ($target)
@@ -30,7 +30,7 @@ with activity as materialized (
   select c.time, c.target, c.covered_seconds
   from monitoring.coverage as c
   where c.metric = 'tenant_activity'
-    and c.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 300), $__timeFrom()::timestamptz)
+    and c.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 170), $__timeFrom()::timestamptz)
     and c.time >= $__timeFrom()::timestamptz
     and c.time < $__timeTo()::timestamptz
     and c.target in ($target)

@@ -18,7 +18,7 @@
 with activity as materialized (
   select a.time, a.target, a.tenant, a.size_bytes
   from monitoring.tenant_activity as a
-  where a.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 300), $__timeFrom()::timestamptz)
+  where a.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 170), $__timeFrom()::timestamptz)
     and a.time >= $__timeFrom()::timestamptz
     and a.time < $__timeTo()::timestamptz
     and a.target in ($target)

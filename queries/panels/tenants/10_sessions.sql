@@ -13,17 +13,14 @@
 --   time      time
 --   tenant    label  Tenant
 --   sessions  value  Sessions
-with activity as materialized (
-  select a.time, a.target, a.tenant, a.sessions
+with top as materialized (
+  select a.target, a.tenant
   from monitoring.tenant_activity as a
-  where a.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 300), $__timeFrom()::timestamptz)
+  where a.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 170), $__timeFrom()::timestamptz)
     and a.time >= $__timeFrom()::timestamptz
     and a.time < $__timeTo()::timestamptz
     and a.target in ($target)
-), top as (
-  select a.target, a.tenant
-  from activity as a
-  where a.tenant in ($tenant)
+    and a.tenant in ($tenant)
   group by a.target, a.tenant
   order by avg(a.sessions) desc nulls last, a.target, a.tenant
   limit 8
@@ -32,7 +29,11 @@ select
   date_bin('$__interval_ms ms', a.time, timestamptz 'epoch') as time,
   a.tenant || ' (' || a.target || ')' as tenant,
   avg(a.sessions) as sessions
-from activity as a
+from monitoring.tenant_activity as a
 join top as t on t.target = a.target and t.tenant = a.tenant
+where a.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 300), $__timeFrom()::timestamptz)
+  and a.time >= $__timeFrom()::timestamptz
+  and a.time < $__timeTo()::timestamptz
+  and a.target in ($target)
 group by 1, 2
 order by 1, 2
