@@ -19,14 +19,14 @@ select
   sum(p.polls * p.interval_seconds) / nullif(sum((p.polls + p.lost) * p.interval_seconds), 0) as availability_ratio,
   min(p.polls / nullif(p.polls + p.lost, 0))::double precision as worst_ratio,
   sum(p.lost * p.interval_seconds) as down_seconds,
-  least(
+  case when count(p.polls) > 0 then least(
     sum((p.polls + p.lost) * p.interval_seconds)
       / nullif(count(*) * extract(epoch from $__timeTo()::timestamptz - case
         when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then $__timeFrom()::timestamptz
         else date_bin('1 hour', $__timeFrom()::timestamptz, timestamptz 'epoch')
       end)::double precision, 0),
     1
-  ) as watched_ratio
+  ) end as watched_ratio
 from (
   select
     t.target,

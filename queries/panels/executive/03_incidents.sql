@@ -1,7 +1,7 @@
 -- Incidents in the time range
 --
 -- Restarts, crashes and failovers that the agent saw; urgent findings (P0 and P1) of tenants that are not kept apart
--- that were opened; deadlocks that the databases had to resolve.
+-- that were opened; deadlocks that the databases had to resolve. No data where nothing was watched.
 --
 -- kind: stat
 -- unit: none
@@ -12,7 +12,10 @@
 --   restarts   value  Restarts and failovers  thresholds: success, 1 warning
 --   findings   value  P0 and P1 opened  thresholds: success, 1 critical
 --   deadlocks  value  Deadlocks  thresholds: success, 1 warning
-select e.restarts, f.findings, d.deadlocks
+select
+  case when d.deadlocks is not null then e.restarts end as restarts,
+  case when d.deadlocks is not null then f.findings end as findings,
+  d.deadlocks
 from (
   select count(*) filter (where x.kind in ('restart', 'crash', 'failover')) as restarts
   from monitoring.events as x

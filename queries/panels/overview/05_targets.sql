@@ -10,6 +10,7 @@
 -- unit: none
 -- needs: targets, metric_health, rollups, stat_database, coverage, snapshot, connection_slots, finding, isolation
 -- size: 24x12
+-- instant: yes
 -- columns:
 --   target             label  Target  link: infrastructure; width: 170
 --   state              value  State  states: 0 critical Down, 1 success Up, 2 critical Refused, 3 warning Silent; width: 80

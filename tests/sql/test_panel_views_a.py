@@ -1,0 +1,214 @@
+"""What the overview and the executive summary rest on: availability, readings' health, roll-ups, totals up to now."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sbpgmon.catalog.catalog import load_catalog
+from sbpgmon.model import Status, TargetPoll
+from sbpgmon.present.macros import Scope
+from sbpgmon.store.upgrade import init
+from tests.conftest import Server
+from tests.sql.lab import NOON, Lab, at, scratch
+from tests.sql.panels import ask, faults
+from tests.sql.test_tiers import forever, maintain
+from tests.sql.test_views import row
+from tests.unit.catalog_files import server
+
+CATALOG = load_catalog()
+HOUR, DAY = 3600, 86400
+TEN_MINUTES = 600.0
+
+
+@pytest.fixture
+def lab(cluster: Server, tmp_path: Path) -> Iterator[Lab]:
+    """A store of the test's own: its roll-ups go by its polls alone."""
+    with scratch(cluster) as database:
+        made = Lab(database, CATALOG, tmp_path)
+        init(made.store, CATALOG, [], retention_of=forever)
+        yield made
+        made.store.close()
+
+
+def poll(lab: Lab, seconds: float, status: Status = Status.OK, interval_seconds: float = TEN_MINUTES) -> None:
+    """A poll of `server`, as if it were configured for that interval."""
+    rows = [row("server", up=1, version="18.1")] if status is Status.OK else None
+    reading = dataclasses.replace(
+        lab.reading("server", rows, seconds), status=status, interval_seconds=interval_seconds
+    )
+    is_met = status not in (Status.UNREACHABLE, Status.REFUSED)
+    lab.writer.write(TargetPoll(lab.target, server() if is_met else None, (reading,), error="" if is_met else "gone"))
+
+
+def availability(lab: Lab, tier: str) -> list[tuple[Any, ...]]:
+    """Hours after noon, good polls, lost polls, of our target."""
+    return lab.store.raw.execute(
+        b"SELECT extract(epoch FROM time - %s)::float8 / 3600, polls::integer, lost::integer, interval_seconds "
+        b"FROM monitoring.availability WHERE target = %s AND tier = %s ORDER BY 1",
+        (NOON, lab.target, tier),
+    ).fetchall()
+
+
+def shown(
+    lab: Lab, name: str, start: float, end: float, *, interval_ms: int = 60000, **values: Any
+) -> list[dict[str, Any]]:
+    """The rows of a panel between two times, in seconds after noon; held to what every answer must be like."""
+    dashboard = CATALOG.dashboards[name.split("/")[0]]
+    panel = next(panel for panel in dashboard.panels if panel.name == name.split("/")[1])
+    chosen: dict[str, str | Sequence[str]] = {
+        v.name: [lab.target] if v.is_multi else lab.target for v in dashboard.variables if v.name == "target"
+    }
+    scope = Scope(at(start), at(end), interval_ms, chosen | values)
+    answer = ask(lab.store.raw, panel.sql, dashboard, scope)
+    assert list(faults(panel, answer, scope)) == []
+    return [dict(zip(answer.names, found, strict=True)) for found in answer.rows]
+
+
+# Availability
+
+
+def test_availability_counts_every_poll_once(lab: Lab) -> None:
+    # A full hour; one that lost two; one in which nobody looked; one that lost all; a full one; the running one.
+    lost = {7, 8, *range(18, 24)}
+    for slot in [*range(12), *range(18, 33)]:
+        poll(lab, slot * TEN_MINUTES, Status.UNREACHABLE if slot in lost else Status.OK)
+    expected = [(0, 6, 0), (1, 4, 2), (3, 0, 6), (4, 6, 0), (5, 3, 0)]
+    assert [found[:3] for found in availability(lab, "1h")] == expected, "before anything was rolled up"
+    maintain(lab)
+    found = availability(lab, "1h")
+    assert [hour[:3] for hour in found] == expected
+    assert {hour[3] for hour in found} == {TEN_MINUTES}
+    raw = availability(lab, "raw")
+    assert (sum(good for _, good, _, _ in raw), sum(bad for _, _, bad, _ in raw)) == (19, 8)
+
+
+def test_a_refused_server_is_not_available_and_a_failed_reading_is(lab: Lab) -> None:
+    for slot, status in enumerate([Status.OK, Status.REFUSED, Status.ERROR]):
+        poll(lab, slot * TEN_MINUTES, status)
+    assert [found[:3] for found in availability(lab, "1h")] == [(0, 2, 1)]
+
+
+def test_a_target_that_was_never_reached_is_down(lab: Lab) -> None:
+    for slot in range(9):
+        poll(lab, slot * TEN_MINUTES, Status.UNREACHABLE)
+    maintain(lab)
+    assert [found[:3] for found in availability(lab, "1h")] == [(0, 0, 6), (1, 0, 3)]
+
+
+def test_hours_of_another_interval_are_read_in_the_log(lab: Lab) -> None:
+    for second in range(0, HOUR, 1200):
+        poll(lab, second, Status.UNREACHABLE if second else Status.OK, 1200.0)
+    for second in range(HOUR, 2 * HOUR + 1, 600):
+        poll(lab, second)
+    maintain(lab)
+    assert [found[:3] for found in availability(lab, "1h")] == [(0, 1, 2), (1, 6, 0), (2, 1, 0)]
+
+
+def test_the_panels_of_availability(lab: Lab) -> None:
+    for slot in range(72):  # twelve hours, of which the fifth loses three polls, and the sixth all
+        poll(lab, slot * TEN_MINUTES, Status.UNREACHABLE if slot in range(27, 36) else Status.OK)
+    maintain(lab)
+    (level,) = shown(lab, "overview/service_levels", 600, 12 * HOUR)
+    assert level == {
+        "target": lab.target, "availability_ratio": 63 / 72, "down_seconds": 5400.0, "watched_ratio": 1.0
+    }  # fmt: skip
+    states = shown(lab, "overview/availability", 0, 12 * HOUR)
+    assert [(found["time"], found["state"]) for found in states] == [
+        (at(0), 1), (at(4 * HOUR), 2), (at(5 * HOUR), 0), (at(6 * HOUR), 1)
+    ]  # fmt: skip
+    # As every poll is shown, the line breaks where nobody has looked for three of them.
+    states = shown(lab, "overview/availability", 9 * HOUR, 13 * HOUR)
+    assert [found["state"] for found in states] == [1, None]
+    assert states[-1]["time"] == at(11 * HOUR + 3000 + 1800)
+    (outage,) = shown(lab, "executive/outages", 0, 12 * HOUR)
+    assert outage == {
+        "target": lab.target, "since": at(4 * HOUR), "until": at(6 * HOUR), "down_seconds": 5400.0
+    }  # fmt: skip
+    (outage,) = shown(lab, "executive/outages", 3 * HOUR, 7 * HOUR)
+    assert (outage["since"], outage["until"]) == (at(27 * 600), at(36 * 600))
+    (figures,) = shown(lab, "executive/availability", 0, 24 * HOUR)
+    assert figures == {
+        "availability_ratio": 63 / 72, "worst_ratio": 63 / 72, "down_seconds": 5400.0, "watched_ratio": 0.5
+    }  # fmt: skip
+
+
+# Readings' health, roll-ups
+
+
+def test_metric_health(lab: Lab) -> None:
+    now = time.time() - NOON.timestamp()
+    poll(lab, now)
+    lab.write("connection_slots", [row("connection_slots", max_connections=100)], now - 3 * 15 - 90)
+    lab.write("locks", None, now)
+    found = lab.store.raw.execute(
+        b"SELECT metric, status, interval_seconds, is_failing, is_stale FROM monitoring.metric_health ORDER BY 1"
+    ).fetchall()
+    assert found == [
+        ("connection_slots", "ok", 15.0, False, True),
+        ("locks", "error", 15.0, True, False),
+        ("server", "ok", TEN_MINUTES, False, False),
+    ]
+    (figures,) = shown(lab, "overview/collection", now - HOUR, now + 60)
+    assert figures == {"failing": 1, "stale": 1}
+
+
+def test_rollups_say_how_far_each_tier_is(lab: Lab) -> None:
+    for slot in range(8):
+        poll(lab, slot * TEN_MINUTES)
+    maintain(lab)
+    found = lab.store.raw.execute(
+        b"SELECT tier, watermark, retention_seconds FROM monitoring.rollups WHERE metric = 'server' ORDER BY 1"
+    ).fetchall()
+    assert found == [("1h", at(HOUR), None), ("5m", at(HOUR + 300), None), ("raw", None, None)]
+
+
+# Totals, out of as many tiers as it takes
+
+
+def totals(lab: Lab, start: float, end: float) -> tuple[Any, ...]:
+    (found,) = shown(lab, "overview/targets", start, end)
+    return found["tps"], found["deadlocks"], found["cache_hit_ratio"], found["rollback_ratio"]
+
+
+def count(lab: Lab, second: float, number: int) -> None:
+    """A reading of two databases, each of which does the same between two readings."""
+    values = {
+        "xact_commit": 540 * number, "xact_rollback": 60 * number, "deadlocks": number, "blks_hit": 950 * number,
+        "blks_read": 50 * number,
+    }  # fmt: skip
+    databases = [row("stat_database", datid=oid, datname=f"db{oid}", **values) for oid in (0, 16384)]
+    lab.write("stat_database", databases, second)
+
+
+def test_the_table_of_targets_counts_up_to_now_and_everything_once(lab: Lab) -> None:
+    """Out of days, hours, five minutes, and what no tier has yet: rolled up up to a day before noon."""
+    begin = -7 * DAY
+    rolled = [*range(begin, -DAY, 2 * HOUR), -DAY + 1200, -DAY + 1500, -DAY + 1860]
+    times = [*rolled, -DAY + 1875, -DAY + 1890]
+    for number, second in enumerate(times):
+        if second > rolled[-1] >= times[number - 1]:
+            maintain(lab)
+        count(lab, second, number)
+    end = times[-1] + 1
+
+    def deadlocks(since: float, until: float = end) -> int:
+        return 2 * sum(since <= second < until for second in times[1:])
+
+    tps, found, cache_hit_ratio, rollback_ratio = totals(lab, begin, end)
+    assert (found, cache_hit_ratio, rollback_ratio) == (deadlocks(begin), 0.95, 0.1)
+    assert tps == pytest.approx(600 * deadlocks(begin) / (times[-1] - begin))
+    start = begin + DAY + 7 * HOUR + 1234
+    assert totals(lab, start, end)[1] == deadlocks(start // HOUR * HOUR), "hours, whole days, and the rest"
+    start = end - DAY
+    assert totals(lab, start, end)[1] == deadlocks(start // HOUR * HOUR), "whole hours, and the rest"
+    start = end - 1000
+    assert totals(lab, start, end)[1] == deadlocks(start // 300 * 300), "five minutes, and the rest"
+    assert totals(lab, begin + 2 * DAY, begin + 3 * DAY)[1] == deadlocks(begin + 2 * DAY, begin + 3 * DAY)
+    (figures,) = shown(lab, "executive/incidents", begin, end)
+    assert figures == {"restarts": 0, "findings": 0, "deadlocks": deadlocks(begin)}
