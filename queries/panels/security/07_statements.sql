@@ -6,7 +6,7 @@
 --
 -- kind: table
 -- unit: short
--- needs: statement_verdict
+-- needs: statement_verdict, targets
 -- size: 24x8
 -- columns:
 --   verdict      label  Verdict  states: cross_tenant critical, cross_schema critical, suspected warning, idor_prone warning, session_context warning, unparsed info; width: 120
@@ -31,11 +31,12 @@ select
   v.last_called,
   nullif(v.valid_to, 'infinity') as valid_to
 from monitoring.statement_verdict as v
+join monitoring.targets as t on t.target = v.target
 where v.check_name is not null
   and v.allowed is null
   and v.target in ($target)
   and v.valid_to > $__timeFrom()::timestamptz
-  and v.valid_from < $__timeTo()::timestamptz
+  and greatest(v.valid_from, t.first_seen) < $__timeTo()::timestamptz
   and v.last_called >= $__timeFrom()::timestamptz
 order by
   array_position(
