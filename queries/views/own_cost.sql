@@ -14,6 +14,10 @@
 --   total_exec_time  time spent executing [ms]
 --   total_plan_time  time spent planning, where the server tracks it [ms]
 --   quality          0 good; bits: 1 partial, 2 unknown, 4 gap
+with own as materialized (
+  -- A text is looked at once for each statement, and not for each of its intervals.
+  select o.series_id, o.target_id, o.part, o.metric from monitoring.own_statement as o
+)
 select
   s.time,
   s.tier,
@@ -24,7 +28,7 @@ select
   case when count(s.total_exec_time) = count(*) then sum(s.total_exec_time) end as total_exec_time,
   case when count(s.total_plan_time) = count(*) then sum(s.total_plan_time) end as total_plan_time,
   bit_or(s.quality) as quality
-from monitoring.own_statement as o
+from own as o
 join monitoring.stat_statements as s on s.series_id = o.series_id
 where not exists (
   select

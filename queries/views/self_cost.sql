@@ -76,7 +76,7 @@ from (
   from (
     select s.*, o.part, o.metric
     from monitoring.stat_statements as s
-    left join monitoring.own_statement as o on o.series_id = s.series_id
+    left join monitoring.own_statement as o on o.series_id = s.series_id and o.target_id = s.target_id
     where s.toplevel
   ) as l
   group by l.time, l.tier, l.target, l.target_id, l.part, l.metric

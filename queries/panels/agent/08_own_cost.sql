@@ -32,7 +32,7 @@ from (
   from (
     select c.target, c.part, c.metric, sum(c.total_exec_time + c.total_plan_time) as own_time, sum(c.calls) as calls
     from monitoring.own_cost as c
-    where c.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+    where c.tier = monitoring.tier('stat_statements', $__interval_ms * 3, $__timeFrom()::timestamptz)
       and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
       and c.target in ($target)
     group by c.target, c.part, c.metric
@@ -43,7 +43,7 @@ left join (
   select c.target, sum(c.covered_seconds) as covered_seconds
   from monitoring.coverage as c
   where c.metric = 'stat_statements'
-    and c.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+    and c.tier = monitoring.tier('stat_statements', $__interval_ms * 3, $__timeFrom()::timestamptz)
     and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
     and c.target in ($target)
   group by c.target

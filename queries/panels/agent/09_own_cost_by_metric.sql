@@ -19,11 +19,11 @@ cross join (
   select sum(c.covered_seconds) as covered_seconds
   from monitoring.coverage as c
   where c.metric = 'stat_statements'
-    and c.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+    and c.tier = monitoring.tier('stat_statements', $__interval_ms * 3, $__timeFrom()::timestamptz)
     and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
     and c.target in ($target)
 ) as w
-where o.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+where o.tier = monitoring.tier('stat_statements', $__interval_ms * 3, $__timeFrom()::timestamptz)
   and o.time >= $__timeFrom()::timestamptz and o.time < $__timeTo()::timestamptz
   and o.target in ($target)
 group by 1
