@@ -198,7 +198,7 @@ def test_the_table_of_targets_counts_up_to_now_and_everything_once(lab: Lab) -> 
     end = times[-1] + 1
 
     def deadlocks(since: float, until: float = end) -> int:
-        return 2 * sum(since <= second < until for second in times[1:])
+        return 2 * len([second for second in times[1:] if since <= second < until])
 
     tps, found, cache_hit_ratio, rollback_ratio = totals(lab, begin, end)
     assert (found, cache_hit_ratio, rollback_ratio) == (deadlocks(begin), 0.95, 0.1)
