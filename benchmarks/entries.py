@@ -14,7 +14,7 @@ from benchmarks import incidents
 from benchmarks.fleet import QUIET_SECONDS, STATEMENTS, Shape, infos_of, is_polled, series_of, target_names
 from benchmarks.incidents import Outage
 from benchmarks.statements import Spans, slow_spans, specials, statement_texts
-from sbpgmon.model import AGENT, Metric
+from sbpgmon.model import Metric
 from sbpgmon.store.ddl import names_of, quote
 from sbpgmon.store.schema import SCHEMA
 
@@ -66,7 +66,11 @@ def enter_fleet(
             interval = round(metric.interval_seconds)
             seconds = interval if is_busy else max(interval, QUIET_SECONDS)
             if metric.name == STATEMENTS:
-                own = [(m.name, m.interval_seconds) for m in metrics.values() if not m.is_derived and m.source != AGENT]
+                own = [
+                    (m.name, m.interval_seconds)
+                    for m in metrics.values()
+                    if m.source == "" and m.interval_seconds <= 60
+                ]
                 count = _enter_statements(conn, metric, target_id, shape, start)
                 count += _enter_specials(conn, found, metric, target_id, place, shape, own, until)
             else:

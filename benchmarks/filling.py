@@ -111,7 +111,7 @@ class Filling:
             names = [name for _, name in self._entries.targets]
             by_name = {metric.name: metric for metric in self._plan.metrics.values()}
             if STATEMENTS in by_name:
-                finish_verdicts(self._dsn, conn, names, by_name, self.until)
+                finish_verdicts(self._dsn, conn, names, by_name, self.start, self.until)
         done.seconds = time.monotonic() - began
         return done
 

@@ -119,8 +119,9 @@ def series_of(
 def _databases(*, is_busy: bool, name: str) -> list[tuple[int, str, float]]:
     """OID, name, size; the last one is the target's own, OID 0 is what all share."""
     own = name.replace("-", "_")
-    found = [(0, "(shared)", 0.02), (1, "template1", 0.001), (4, "template0", 0.001), (5, "postgres", 0.01)]
+    found = [(0, "(shared)", 0.02), (5, "postgres", 0.01)]
     if is_busy:
+        found += [(1, "template1", 0.001), (4, "template0", 0.001)]
         found += [(16400, "orleans", 0.3), (16401, "archive", 0.05), (16402, "staging", 0.1)]
     return [*found, (16384, own, 1.0 if is_busy else 0.05)]
 

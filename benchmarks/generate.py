@@ -67,7 +67,7 @@ FROM (
 ) AS ranked
 ORDER BY target_id, series_id
 """
-HOT_SHARE, CORE_SHARE = 0.082, 0.22  # of the statements
+HOT_SHARE, CORE_SHARE = 0.08, 0.22  # of the statements
 
 
 def load(ts: str, until: datetime) -> str:

@@ -19,7 +19,7 @@ _TENANTS = (
     "isle", "jade", "knoll", "lumen", "mesa", "north",
 )  # fmt: skip
 _COUNTS = (32, 24, 16, 12, 8)  # of busy targets, by their places
-_FEW = 3  # of a quiet target
+_FEW = 2  # of a quiet target
 _EVENT_TENANTS = {"failed_logins": 6, "idor_rejections": 6, "audit_entries": 3}  # to whom it happens
 # Share of all events of a kind: how often a second at full load, and how many attempts there are for each.
 _A_SECOND = {"failed_logins": (0.05, 18.0), "idor_rejections": (0.004, 0.0), "audit_entries": (12.0, 0.0)}
@@ -38,8 +38,8 @@ class Series:
 
 
 def has_tenants(place: int, busy: int) -> bool:
-    """Busy targets have tenants, and every third of the others."""
-    return place < busy or place % 3 == 0
+    """Busy targets have tenants, and every fifth of the others."""
+    return place < busy or place % 5 == 0
 
 
 def models_of(place: int) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.statements import COLUMNS, READER, REPORTS, ROLES, SHARED, TABLES, WRITER, oid_of
+from benchmarks.statements import COLUMNS, READER, REPORTS, ROLES, SHARED, TABLES, WRITER, leak_spans, oid_of
 from benchmarks.tenancies import has_tenants
+from sbpgmon.checks import STATEMENT_CHECKS
 from sbpgmon.judge.facts import Relation, TenantFacts
 from sbpgmon.judge.ground import Allowance, Ground, Judged, Role, RoleKind, with_digests
 from sbpgmon.judge.normalized import judge_text
@@ -122,7 +123,12 @@ def _enter_standings(
 
 
 def finish_verdicts(
-    dsn: str, conn: psycopg.Connection[Any], names: Sequence[str], metrics: Mapping[str, Metric], until: datetime
+    dsn: str,
+    conn: psycopg.Connection[Any],
+    names: Sequence[str],
+    metrics: Mapping[str, Metric],
+    start: datetime,
+    until: datetime,
 ) -> None:
     """After the facts: counts the calls of the statements that fail a check, and has the findings of them written."""
     statements = metrics["stat_statements"]
@@ -141,3 +147,14 @@ def finish_verdicts(
         judging = Judging(store, metrics, "fill", clock=lambda: until)
         while not judging.run(names).is_done:
             pass
+    # They were not all found just now.
+    begin = max(start, leak_spans(until)[-1][0])
+    conn.execute(
+        f"UPDATE {SCHEMA}.finding_log AS f SET opened_at = o.ts, first_seen = least(f.first_seen, o.ts), "
+        "seen = greatest(1, extract(epoch FROM f.last_seen - o.ts) / 300) FROM (\n"
+        "SELECT finding_id, CASE WHEN check_name = 'cross_tenant_queries' AND object <> '' THEN %(begin)s ELSE "
+        "%(start)s + (%(until)s - %(start)s) * (hashtext(key) & 1023) / 1024 END AS ts "
+        f"FROM {SCHEMA}.finding_log WHERE opened_at >= %(until)s AND check_name = ANY(%(checks)s)"
+        ") AS o WHERE o.finding_id = f.finding_id".encode(),
+        {"begin": begin, "start": start, "until": until, "checks": list(STATEMENT_CHECKS)},
+    )
