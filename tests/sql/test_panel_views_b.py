@@ -14,8 +14,10 @@ from sbpgmon.model import StatementText, Status, TargetPoll
 from sbpgmon.present.forecast import Growth
 from sbpgmon.present.macros import Scope, expand
 from sbpgmon.present.store import measure
+from sbpgmon.store.upgrade import init
+from tests.conftest import Server
 from tests.sql import lab as laboratory
-from tests.sql.lab import Lab, at
+from tests.sql.lab import Lab, at, scratch
 from tests.sql.test_self_cost import ALL, BEGIN, OWNERS, POLLED, Target
 from tests.sql.test_views import CATALOG, row
 from tests.unit.catalog_files import server
@@ -23,13 +25,23 @@ from tests.unit.catalog_files import server
 pytestmark = pytest.mark.matrix
 
 
+@pytest.fixture(scope="module")
+def own(cluster: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A store of this module: its sizes and its tier() are nobody else's."""
+    with scratch(cluster) as database:
+        made = Lab(database, CATALOG, tmp_path_factory.mktemp("own"))
+        init(made.store, CATALOG, [])
+        yield made
+        made.store.close()
+
+
 @pytest.fixture
-def lab(shipped: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+def lab(own: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     """A target of its own whose noon was an hour ago: charts of now find it in the finest tier."""
     now = datetime.now(UTC)
-    monkeypatch.setattr(laboratory, "NOON", now.replace(minute=now.minute // 5 * 5, second=0, microsecond=0)
-                        - timedelta(hours=1))  # fmt: skip
-    fresh = shipped.another()
+    noon = now.replace(minute=now.minute // 5 * 5, second=0, microsecond=0) - timedelta(hours=1)
+    monkeypatch.setattr(laboratory, "NOON", noon)
+    fresh = own.another()
     yield fresh
     fresh.store.close()
 
