@@ -6,12 +6,12 @@
 -- kind: table
 -- unit: short
 -- needs: events
--- size: 24x8
+-- size: 12x8
 -- columns:
 --   time    time   Time
 --   target  label  Target  link: infrastructure
 --   kind    label  Kind  states: guard warning, spool warning, rebuilt info, baseline info, identity warning
---   detail  label  What happened  width: 800
+--   detail  label  What happened  width: 420
 select e.time, e.target, e.kind, e.detail
 from monitoring.events as e
 where e.kind in ('guard', 'spool', 'baseline', 'rebuilt', 'identity')

@@ -6,7 +6,7 @@
 -- kind: timeseries
 -- unit: short
 -- needs: stat_statements_info
--- size: 24x6
+-- size: 12x8
 -- min: 0
 -- thresholds: success, 1 warning
 -- columns:
