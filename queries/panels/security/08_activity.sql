@@ -7,7 +7,7 @@
 --
 -- kind: state-timeline
 -- unit: none
--- needs: verdict_calls, audit_changes, security_events, events
+-- needs: verdict_calls, audit_changes, tenant_events, events
 -- size: 24x8
 -- states: 0 success Quiet, 1 info Not all judged, 2 warning Suspicious, 3 critical Incident
 -- columns:
@@ -50,8 +50,8 @@ with seen as (
     date_bin('$__interval_ms ms', e.time, timestamptz 'epoch') as time,
     e.target,
     2 as state
-  from monitoring.security_events as e
-  where e.tier = monitoring.tier('security_events', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 170), $__timeFrom()::timestamptz)
+  from monitoring.tenant_events as e
+  where e.tier = monitoring.tier('tenant_events', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 170), $__timeFrom()::timestamptz)
     and e.time >= $__timeFrom()::timestamptz
     and e.time < $__timeTo()::timestamptz
     and e.target in ($target)

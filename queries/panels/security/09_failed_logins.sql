@@ -6,7 +6,7 @@
 --
 -- kind: stat
 -- unit: short
--- needs: security_events
+-- needs: tenant_events
 -- size: 8x6
 -- columns:
 --   failed   value  Failed
@@ -14,10 +14,10 @@
 --   tenants  value  Tenants
 select
   sum(e.count) as failed,
-  (sum(e.count) filter (where e.attempts is not null) / nullif(sum(e.attempts), 0))::double precision as share,
+  (sum(e.count) filter (where e.attempts > 0) / nullif(sum(e.attempts), 0))::double precision as share,
   nullif(count(distinct e.tenant) filter (where e.count > 0 and e.tenant <> ''), 0) as tenants
-from monitoring.security_events as e
-where e.tier = monitoring.tier('security_events', 30000, $__timeTo()::timestamptz - interval '1 hour')
+from monitoring.tenant_events as e
+where e.tier = monitoring.tier('tenant_events', 30000, $__timeTo()::timestamptz)
   and e.time >= $__timeTo()::timestamptz - interval '1 hour'
   and e.time < $__timeTo()::timestamptz
   and e.target in ($target)

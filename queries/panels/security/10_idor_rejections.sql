@@ -6,7 +6,7 @@
 --
 -- kind: stat
 -- unit: short
--- needs: security_events
+-- needs: tenant_events
 -- size: 8x6
 -- columns:
 --   rejected  value  Rejected
@@ -14,8 +14,8 @@
 select
   sum(e.count) as rejected,
   nullif(count(distinct e.tenant) filter (where e.count > 0 and e.tenant <> ''), 0) as tenants
-from monitoring.security_events as e
-where e.tier = monitoring.tier('security_events', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 300), $__timeFrom()::timestamptz)
+from monitoring.tenant_events as e
+where e.tier = monitoring.tier('tenant_events', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 300), $__timeFrom()::timestamptz)
   and e.time >= $__timeFrom()::timestamptz
   and e.time < $__timeTo()::timestamptz
   and e.target in ($target)
