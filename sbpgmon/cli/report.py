@@ -62,7 +62,8 @@ def report(
         raise ConfigError("--since is not before --until.", "Give --since an earlier moment.")
     if form == "png" and not panel:
         raise ConfigError(
-            "A picture is of one panel.", "Name it: --dashboard NAME --panel NAME; without --format png all are one page."
+            "A picture is of one panel.",
+            "Name it: --dashboard NAME --panel NAME; without --format png all are one page.",
         )
     if form == "html" and (width or height):
         raise ConfigError("--width and --height are for pictures.", "Leave them out, or say --format png.")
@@ -147,7 +148,9 @@ def _write(file: Path, content: bytes) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror or error}.", "Name another file: -o FILE.") from None
+        raise ConfigError(
+            f"{file} cannot be written: {error.strerror or error}.", "Name another file: -o FILE."
+        ) from None
 
 
 def _in_words(found: Report, size: int) -> str:

@@ -150,9 +150,7 @@ def _check_names(dashboards: Sequence[Dashboard], question: Question, known: Seq
             raise ConfigError(f"No dashboard that is asked for has a variable named {name}.", f"There are: {there}.")
 
 
-def _values(
-    store: StoreConnection, dashboard: Dashboard, question: Question
-) -> dict[str, str | tuple[str, ...]]:
+def _values(store: StoreConnection, dashboard: Dashboard, question: Question) -> dict[str, str | tuple[str, ...]]:
     """What each variable of a dashboard stands for: what was asked for, or all, or the first."""
     chosen: dict[str, str | tuple[str, ...]] = {}
     for variable in dashboard.variables:
@@ -175,9 +173,7 @@ def _values(
     return chosen
 
 
-def _listed(
-    store: StoreConnection, variable: Variable, variables: Sequence[Variable], scope: Scope
-) -> list[str]:
+def _listed(store: StoreConnection, variable: Variable, variables: Sequence[Variable], scope: Scope) -> list[str]:
     """The values of a variable; none where its query fails: its panels then have no data."""
     try:
         rows = store.query(expand(variable.sql, variables, scope))

@@ -15,7 +15,8 @@ from typing import Any
 
 from sbpgmon import __version__
 from sbpgmon.panels import Dashboard, Panel, PanelColumn
-from sbpgmon.present.report.charts import Chart, chart_of, spark
+from sbpgmon.present.report.charts import chart_of, spark
+from sbpgmon.present.report.drawn import Chart
 from sbpgmon.present.report.frames import Frame, Report, Shown
 from sbpgmon.present.report.tables import Column, packed
 from sbpgmon.present.report.themes import THEMES
@@ -86,7 +87,7 @@ def page_of(report: Report) -> str:
 </div></div>
 <main id="content">
 <noscript><p class="message">Charts and tables are drawn by JavaScript, which is switched off here.</p></noscript>
-<p class="message" id="without-charts" hidden>Charts cannot be drawn by this browser; the tables are below each title.</p>
+<p class="message" id="without-charts" hidden>This browser cannot draw the charts; their tables are shown.</p>
 {"".join(sections)}
 </main>
 <footer>Made by sbpgmon {html.escape(__version__)}. Charts: Apache ECharts, Apache License 2.0.</footer>
@@ -196,7 +197,8 @@ def _figure(name: str, frame: Frame, chart: Chart | None, report: Report) -> str
             behind = '<details class="behind"><summary>Table</summary></details>'
     return (
         f'<figure class="panel{" narrow" if panel.width <= 8 else ""}" id="{name}" data-panel="{name}" '
-        f'data-kind="{panel.kind}"{state} style="--w:{panel.width}" aria-labelledby="{name}.t" aria-describedby="{name}.d">'
+        f'data-kind="{panel.kind}"{state} style="--w:{panel.width}" aria-labelledby="{name}.t" '
+        f'aria-describedby="{name}.d">'
         f'<figcaption><h3 id="{name}.t">{title}</h3>{tag}<details class="about"><summary aria-label="About {title}">?'
         f'</summary><p id="{name}.d">{description}</p>{more}</details></figcaption>{body}{behind}</figure>\n'
     )
@@ -229,7 +231,8 @@ def _data_of(chart: Chart, frame: Frame, shown: Shown, report: Report, bounds: t
         data["option"] = chart.option
     if chart.kind == "stat":
         data["tiles"] = [
-            {"name": tile.name, "value": tile.value, "column": tile.column, "series": tile.series} for tile in chart.tiles
+            {"name": tile.name, "value": tile.value, "column": tile.column, "series": tile.series}
+            for tile in chart.tiles
         ]
         data["sparks"] = {tile.series: spark(*bounds, tile.series) for tile in chart.tiles if tile.series is not None}
     if chart.kind == "table" and (links := _links(frame, shown, report, len(table))):
@@ -246,12 +249,8 @@ def described(column: Column) -> dict[str, Any]:
         told["thresholds"] = [[each.value, each.state] for each in column.thresholds]
     if column.states:
         told["states"] = [[each.value, each.state, each.text] for each in column.states]
-    for name, value in (
-        ("bar", column.is_bar), ("hidden", column.is_hidden), ("code", column.is_code), ("width", column.width),
-    ):  # fmt: skip
-        if value:
-            told[name] = value
-    return told
+    flags = {"bar": column.is_bar, "hidden": column.is_hidden, "code": column.is_code, "width": column.width}
+    return told | {name: value for name, value in flags.items() if value}
 
 
 def _cut(value: Any) -> Any:
@@ -278,5 +277,3 @@ def _is_shown(columns: Sequence[PanelColumn], row: Sequence[object], to: Shown) 
         if isinstance(chosen, tuple) and str(value) not in chosen:
             return False
     return True
-
-

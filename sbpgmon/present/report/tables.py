@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from sbpgmon.panels import Panel, PanelColumn, StateOf, Threshold
@@ -109,7 +110,7 @@ def figures_of(values: Iterable[Cell]) -> tuple[float, float, float, float] | No
 
 def step_of(times: Sequence[float], least: float) -> float:
     """The usual step from one time to the next, in milliseconds: the median; `least` where there is none."""
-    steps = sorted(after - before for before, after in zip(times, times[1:], strict=False))
+    steps = sorted(after - before for before, after in pairwise(times))
     return steps[len(steps) // 2] if steps else least
 
 
@@ -141,7 +142,7 @@ def packed(column: Column, values: Sequence[Cell]) -> Any:
     is_whole = column.kind == "time" and len(times) == len(values) > 1 and all(time % 1000 == 0 for time in times)
     if not is_whole:
         return [short(value) for value in values]
-    steps = [int(after - before) // 1000 for before, after in zip(times, times[1:], strict=False)]
+    steps = [int(after - before) // 1000 for before, after in pairwise(times)]
     first = int(times[0]) // 1000
     if len(set(steps)) == 1:
         return {"first": first, "step": steps[0], "count": len(times)}
@@ -185,8 +186,3 @@ def _with_unknown(series: Sequence[Cell], gaps: Sequence[int]) -> list[Cell]:
             made.append(None)
         made.append(value)
     return made
-
-
-def without_times(table: Table) -> Table:
-    """The same without its first column."""
-    return replace(table, columns=table.columns[1:], data=table.data[1:])

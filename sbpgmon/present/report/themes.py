@@ -22,7 +22,18 @@ LIGHT: dict[str, str | list[str]] = {
     "track": "#e6e8ec",
     "accent": "#1f5cbf",
     "font": FONT,
-    "series": ["#0072b2", "#d55e00", "#00805c", "#9a4e97", "#8a6d00", "#3a8fc8", "#a83a6b", "#5f6773", "#7d4a1c", "#5b57c8"],
+    "series": [
+        "#0072b2",
+        "#d55e00",
+        "#00805c",
+        "#9a4e97",
+        "#8a6d00",
+        "#3a8fc8",
+        "#a83a6b",
+        "#5f6773",
+        "#7d4a1c",
+        "#5b57c8",
+    ],
     "sequential": ["#e6f0f9", "#a9cce6", "#5a9fcf", "#1f6fae", "#0b3f73"],
 }
 DARK: dict[str, str | list[str]] = {
@@ -40,7 +51,18 @@ DARK: dict[str, str | list[str]] = {
     "track": "#2b323c",
     "accent": "#7fb0f8",
     "font": FONT,
-    "series": ["#56b4e9", "#f28e3c", "#2fc08f", "#d28fce", "#e3c64b", "#9cc9ff", "#f07ca8", "#b4bcc8", "#cfa274", "#a7a3ff"],
+    "series": [
+        "#56b4e9",
+        "#f28e3c",
+        "#2fc08f",
+        "#d28fce",
+        "#e3c64b",
+        "#9cc9ff",
+        "#f07ca8",
+        "#b4bcc8",
+        "#cfa274",
+        "#a7a3ff",
+    ],
     "sequential": ["#1b2b3d", "#1d4a73", "#2a73ae", "#5ca6da", "#c4e3fb"],
 }
 THEMES = {"light": LIGHT, "dark": DARK}

@@ -228,8 +228,19 @@ globalThis.sbpgmon = (() => {
     });
   }
 
+  // How wide a text is, where nothing can measure it: by the widths of a common sans-serif, rather too wide.
+  function measured(text, font) {
+    const size = Number(/(\d+(?:\.\d+)?)px/.exec(font)?.[1] ?? 12);
+    let width = 0;
+    for (const sign of text) {
+      width += /[iljtfrI.,:;|!'()[\] ]/.test(sign) ? 0.37 : /[mwMW@%]/.test(sign) ? 0.95 : /[A-Z]/.test(sign) ? 0.71 : 0.63;
+    }
+    return { width: width * size * (/bold|[6-9]00/.test(font) ? 1.08 : 1) };
+  }
+
   // The SVG of a chart, without a page.
   function picture(chart, theme, width, height) {
+    echarts.setPlatformAPI({ measureText: measured });
     const drawn = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
     drawn.setOption({ animation: false, ...revive(chart.option, chart, theme, [width, height]) });
     const svg = drawn.renderToSVGString();

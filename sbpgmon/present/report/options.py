@@ -1,0 +1,137 @@
+"""Parts of ECharts' options: axes, legends, marks.
+
+An option is plain JSON. What needs a function, a colour or values of the table is a mark, `{"$": WHAT, …}`,
+which `revive` of assets/charts.js replaces, in the page as in a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sbpgmon.panels import Panel
+from sbpgmon.present.report.frames import Cell
+from sbpgmon.present.report.tables import Column
+
+Option = dict[str, Any]
+# Templates of ECharts; bold where a day begins.
+_DATES = {
+    "year": "{bold|{yyyy}}",
+    "month": "{bold|{MMM} {d}}",
+    "day": "{bold|{MMM} {d}}",
+    "hour": "{HH}:{mm}",
+    "minute": "{HH}:{mm}",
+    "second": "{HH}:{mm}:{ss}",
+}
+
+
+def mark(what: str, **more: Any) -> Option:
+    return {"$": what, **more}
+
+
+def colour(name: str) -> Option:
+    return mark("theme", name=name)
+
+
+def unit_of(column: Column) -> Option:
+    return mark("unit", unit=column.unit, decimals=column.decimals)
+
+
+def text_of(size: int = 11, name: str = "muted") -> Option:
+    return {"color": colour(name), "fontFamily": colour("font"), "fontSize": size}
+
+
+def time_axis(start_ms: float, end_ms: float) -> Option:
+    return {
+        "type": "time",
+        "min": start_ms,
+        "max": end_ms,
+        "axisLabel": {
+            **text_of(),
+            "hideOverlap": True,
+            "formatter": _DATES,
+            "rich": {"bold": text_of(11, "text") | {"fontWeight": 600}},
+        },
+        "axisLine": {"lineStyle": {"color": colour("line")}},
+        "axisTick": {"lineStyle": {"color": colour("line")}},
+        "axisPointer": {"label": {"formatter": mark("time")}},
+    }
+
+
+def value_axis(panel: Panel, columns: Sequence[Column], data: Sequence[Sequence[Cell]]) -> Option:
+    """Begins at 0 unless the values lie far from it and close together."""
+    known = [value for values in data for value in values if isinstance(value, int | float)]
+    low, high = (min(known), max(known)) if known else (0, 0)
+    is_far = not panel.is_stacked and panel.minimum is None and low > 0.4 * high > 0
+    axis = {
+        "type": "value",
+        "scale": is_far,
+        "axisLabel": {**text_of(), "formatter": mark("axis", unit=columns[0].unit)},
+        "splitLine": {"lineStyle": {"color": colour("grid")}},
+        "splitNumber": 4,
+    }
+    if panel.minimum is not None:
+        axis["min"] = panel.minimum
+    if panel.maximum is not None:
+        axis["max"] = max(panel.maximum, high)
+    if (axis.get("min"), axis.get("max"), columns[0].unit) == (0, 1, "percentunit"):
+        axis["interval"] = 0.25
+    if columns[0].unit in ("bytes", "binBps") and "max" not in axis:
+        axis |= _binary(high, low if is_far else 0)
+    if all(isinstance(value, int) for value in known) and 0 < high < 8 and columns[0].unit in ("short", "none"):
+        axis["minInterval"] = 1  # counts: no half of one
+    return axis
+
+
+def _binary(high: float, low: float) -> Option:
+    """Lines of the grid at round numbers of KiB, MiB, GiB."""
+    if low or high <= 0:
+        return {}
+    step = 1.0
+    while high / step > 5:
+        step *= 2
+    lines = -(-high // step)
+    return {"interval": step, "max": lines * step, "min": 0}
+
+
+def names_axis(names: Sequence[str]) -> Option:
+    return {
+        "type": "category",
+        "inverse": True,
+        "data": list(names),
+        "axisLabel": {**text_of(11, "text"), "width": 120, "overflow": "truncate"},
+        "axisLine": {"lineStyle": {"color": colour("line")}},
+        "axisTick": {"show": False},
+        "splitLine": {"show": False},
+    }
+
+
+def base() -> Option:
+    return {
+        "useUTC": True,
+        "textStyle": {"fontFamily": colour("font"), "color": colour("text")},
+        "grid": {"left": 8, "right": 14, "top": 14, "bottom": 8, "containLabel": True},
+        "tooltip": {
+            "confine": True,
+            "backgroundColor": colour("surface"),
+            "borderColor": colour("line"),
+            "textStyle": text_of(12, "text"),
+        },
+    }
+
+
+def legend() -> Option:
+    return {
+        "type": "scroll",
+        "bottom": 0,
+        "left": "center",
+        "icon": "roundRect",
+        "itemWidth": 14,
+        "itemHeight": 6,
+        "textStyle": {**text_of(), "width": 180, "overflow": "truncate", "lineHeight": 18},
+        "tooltip": {"show": True},
+        "pageTextStyle": text_of(),
+        "pageIconColor": colour("accent"),
+        "pageIconInactiveColor": colour("line"),
+        "inactiveColor": colour("line"),
+    }
