@@ -32,6 +32,7 @@ class Workspace:
         self.config = self.folder / "sbpgmon.toml"
         self.agent_log = self.folder / "agent.log"
         self.traffic_log = self.folder / "traffic.log"
+        self.report = self.folder.parent / "sbpgmon-demo.html"  # beside it: it stays when the folder goes
         self._processes = self.folder / "processes.json"
         self._kept = self.folder / "kept"
         self._lock: int | None = None

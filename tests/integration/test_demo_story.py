@@ -34,6 +34,12 @@ def test_whole_story(tmp_path: Path) -> None:
     assert "All of it is closed" in done.stdout
     assert "nothing is left" in done.stdout
     assert not (tmp_path / "demo").exists()
+    # The last that is said is where the report is, and it has something to say.
+    report = tmp_path / "sbpgmon-demo.html"
+    assert str(report) in "".join(done.stdout.splitlines()[-4:])
+    text = report.read_text(encoding="utf-8")
+    assert "sportsbook" in text
+    assert len(text.encode()) < 2_000_000
 
 
 def test_kept_refused_stopped(tmp_path: Path) -> None:
