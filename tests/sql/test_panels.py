@@ -14,11 +14,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from benchmarks.filling import Filled, Filling
 from benchmarks.fleet import Shape
 from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.panels import Dashboard, Panel, PanelColumn, Variable
+from sbpgmon.present.macros import Scope, expand
 from sbpgmon.store.connection import StoreConnection
 from sbpgmon.store.upgrade import init
 from tests.conftest import Database, Server
@@ -45,6 +48,7 @@ SHAPE = Shape(targets=3, busy=1, statements=100, seed=7)
 DAYS = 400.0
 # Kept shorter than in production, so that the store is soon made; the hours go beyond 30 days, the days all the way.
 AGES = {"raw": 2 * 3600.0, "1m": 86400.0, "5m": 4 * 86400.0, "1h": 100 * 86400.0, "1d": None}
+START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 # What a name can hold that something might trip over.
 ODD = "o'brien \\ $1 $$ ${x} (a, b) $__time(é"
 # Panels that show the state of now beside figures of the range: these columns are of the range.
@@ -233,6 +237,27 @@ def test_an_empty_store(conn_of_empty: psycopg.Connection[Any], dashboard: Dashb
 
 def _without_macros(sql: str) -> str:
     return sql.replace("$__", "")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1, max_size=3))
+@example(["$__time(", ")", " union select 1 --"])
+@example(["\\", "'", "''", "\\'", "$1", "$$", "${one}", "[[several]]", "--", "/*", "$__timeFrom()"])
+def test_values_come_back_from_the_server_as_they_were(
+    conn_of_empty: psycopg.Connection[Any], values: list[str]
+) -> None:
+    variables = [
+        Variable("several", "", "", "", Path("several.sql"), is_multi=True),
+        Variable("one", "", "", "", Path("one.sql")),
+    ]
+    text = expand(
+        "select array[$several]::text[], '$one'::text, ${one:sqlstring}::text, $__timeFrom()::timestamptz",
+        variables,
+        Scope(START, START, 60000, {"several": values, "one": values[0]}),
+    )
+    # Between sqlstring's quotes a double quote gets a backslash: Grafana means another database.
+    expected = (values, values[0], values[0].replace('"', '\\"'), START)
+    assert conn_of_empty.execute(text.encode()).fetchone() == expected
 
 
 # -- the harness itself ----------------------------------------------------------------------------------------
