@@ -29,7 +29,7 @@ from monitoring.statements as s
 where s.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
   and s.time >= $__timeFrom()::timestamptz and s.time < $__timeTo()::timestamptz
   and s.target = ${target:sqlstring}
-  and s.queryid = nullif(${queryid:sqlstring}, '')::bigint
+  and s.queryid::text = ${queryid:sqlstring}
 group by s.query, s.usename, s.datname, s.toplevel
 order by sum(s.total_exec_time) desc nulls last, s.usename, s.datname
 limit 50

@@ -34,7 +34,7 @@ from (
   where s.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
     and s.time >= $__timeFrom()::timestamptz and s.time < $__timeTo()::timestamptz
     and s.target = ${target:sqlstring}
-    and s.queryid = nullif(${queryid:sqlstring}, '')::bigint
+    and s.queryid::text = ${queryid:sqlstring}
 ) as f
 cross join (
   select sum(c.covered_seconds) as covered_seconds

@@ -37,7 +37,7 @@ left join (
   where s.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
     and s.time >= $__timeFrom()::timestamptz and s.time < $__timeTo()::timestamptz
     and s.target = ${target:sqlstring}
-    and s.queryid = nullif(${queryid:sqlstring}, '')::bigint
+    and s.queryid::text = ${queryid:sqlstring}
   group by 1
 ) as f using (time)
 order by 1

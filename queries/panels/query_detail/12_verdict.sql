@@ -35,6 +35,6 @@ select
   nullif(v.valid_to, 'infinity') as valid_to
 from monitoring.statement_verdict as v
 where v.target = ${target:sqlstring}
-  and v.queryid = nullif(${queryid:sqlstring}, '')::bigint
+  and v.queryid::text = ${queryid:sqlstring}
 order by v.valid_to desc, v.calls desc nulls last, v.usename, v.datname
 limit 50
