@@ -119,13 +119,11 @@ def test_the_panels_of_availability(lab: Lab) -> None:
         "target": lab.target, "availability_ratio": 63 / 72, "down_seconds": 5400.0, "watched_ratio": 1.0
     }  # fmt: skip
     states = shown(lab, "overview/availability", 0, 12 * HOUR)
-    assert [(found["time"], found["state"]) for found in states] == [
-        (at(0), 1), (at(4 * HOUR), 2), (at(5 * HOUR), 0), (at(6 * HOUR), 1)
-    ]  # fmt: skip
-    # As every poll is shown, the line breaks where nobody has looked for three of them.
-    states = shown(lab, "overview/availability", 9 * HOUR, 13 * HOUR)
-    assert [found["state"] for found in states] == [1, None]
-    assert states[-1]["time"] == at(11 * HOUR + 3000 + 1800)
+    assert [found["time"] for found in states] == [at(hour * HOUR) for hour in range(12)]
+    assert [found["state"] for found in states] == [1, 1, 1, 1, 2, 0, *[1] * 6]
+    # Five minutes in which there was no poll are not known.
+    states = shown(lab, "overview/availability", 4 * HOUR, 4 * HOUR + 5400)
+    assert [found["state"] for found in states] == [1, None, 1, None, 1, *[None, 0] * 6]
     (outage,) = shown(lab, "executive/outages", 0, 12 * HOUR)
     assert outage == {
         "target": lab.target, "since": at(4 * HOUR), "until": at(6 * HOUR), "down_seconds": 5400.0

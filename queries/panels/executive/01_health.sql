@@ -6,7 +6,7 @@
 -- kind: stat
 -- unit: none
 -- needs: targets
--- size: 6x6
+-- size: 7x6
 -- instant: yes
 -- links: overview
 -- columns:

@@ -13,7 +13,7 @@
 -- columns:
 --   availability_ratio  value  Available [percentunit]  thresholds: critical, 0.99 warning, 0.999 success
 --   worst_ratio         value  Worst database [percentunit]  thresholds: critical, 0.99 warning, 0.999 success
---   down_seconds        value  Down in sum [dtdurations]  thresholds: success, 60 warning
+--   down_seconds        value  Down in sum [s]  thresholds: success, 60 warning
 --   watched_ratio       value  Watched [percentunit]  thresholds: warning, 0.99 success
 select
   sum(p.polls * p.interval_seconds) / nullif(sum((p.polls + p.lost) * p.interval_seconds), 0) as availability_ratio,

@@ -6,10 +6,10 @@
 -- kind: stat
 -- unit: none
 -- needs: events, finding, stat_database, rollups
--- size: 8x6
+-- size: 7x6
 -- links: security
 -- columns:
---   restarts   value  Restarts and failovers  thresholds: success, 1 warning
+--   restarts   value  Restarts  thresholds: success, 1 warning
 --   findings   value  P0 and P1 opened  thresholds: success, 1 critical
 --   deadlocks  value  Deadlocks  thresholds: success, 1 warning
 select

@@ -12,7 +12,7 @@
 --   target        label  Database  link: infrastructure
 --   since         time   From
 --   until         time   To
---   down_seconds  value  Down [dtdurations]  thresholds: success, 60 warning, 600 critical
+--   down_seconds  value  Down [s]  thresholds: success, 60 warning, 600 critical
 with known as (
   select
     a.time,

@@ -13,7 +13,7 @@
 -- columns:
 --   state             value  State  states: 0 critical Down, 1 success Up, 2 critical Refused, 3 warning Silent
 --   poll_age_seconds  value  Last poll [s]  thresholds: success, 60 warning, 300 critical
---   uptime_seconds    value  Uptime [dtdurations]  thresholds: warning, 3600 success
+--   uptime_seconds    value  Uptime [s]  thresholds: warning, 3600 success
 select
   case
     when t.is_refused then 2

@@ -1,8 +1,8 @@
 -- Load in the time range
 --
 -- Transactions a second, the share of them that was rolled back, the share of blocks that was found in the buffer
--- cache, deadlocks and temporary files, all databases together. Rolled-back transactions are often errors of the
--- application. 99 % of cache hits is a rule of thumb for short transactions; reports read more from disk.
+-- cache, and deadlocks, all databases together. Rolled-back transactions are often errors of the application. 99 % of
+-- cache hits is a rule of thumb for short transactions; reports read more from disk.
 --
 -- kind: stat
 -- unit: none
@@ -14,21 +14,18 @@
 --   rollback_ratio   value  Rolled back [percentunit]  thresholds: success, 0.05 warning
 --   cache_hit_ratio  value  Cache hits [percentunit]  thresholds: critical, 0.9 warning, 0.99 success
 --   deadlocks        value  Deadlocks  thresholds: success, 1 warning
---   temp_files       value  Temporary files
 select
   (d.commits + d.rollbacks)::double precision / nullif(c.seconds, 0) as tps,
   (d.rollbacks / nullif(d.commits + d.rollbacks, 0))::double precision as rollback_ratio,
   (d.blks_hit / nullif(d.blks_hit + d.blks_read, 0))::double precision as cache_hit_ratio,
-  d.deadlocks,
-  d.temp_files
+  d.deadlocks
 from (
   select
     sum(x.xact_commit) as commits,
     sum(x.xact_rollback) as rollbacks,
     sum(x.blks_hit) as blks_hit,
     sum(x.blks_read) as blks_read,
-    sum(x.deadlocks)::bigint as deadlocks,
-    sum(x.temp_files)::bigint as temp_files
+    sum(x.deadlocks)::bigint as deadlocks
   from monitoring.stat_database as x
   where x.tier = monitoring.tier('stat_database', $__interval_ms, $__timeFrom()::timestamptz)
     and x.time >= $__timeFrom()::timestamptz and x.time < $__timeTo()::timestamptz

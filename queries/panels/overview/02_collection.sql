@@ -1,4 +1,4 @@
--- Readings that are not as they should be
+-- Failing and stale readings
 --
 -- Failing: metrics whose last reading ended in an error, on targets that can be reached. Stale: metrics of which three
 -- readings in a row are overdue. What a stale metric's charts show is old.

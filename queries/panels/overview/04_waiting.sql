@@ -1,4 +1,4 @@
--- Sessions that wait for a lock now
+-- Blocked sessions
 --
 -- Sessions blocked by others at the last reading, and how long the oldest of them has been at its statement. A number
 -- that stays is somebody who holds a lock and does not let go: see which target in the table below.
@@ -11,7 +11,7 @@
 -- links: infrastructure
 -- columns:
 --   blocked  value  Blocked            thresholds: success, 1 warning, 10 critical
---   longest  value  For at most [s]    thresholds: success, 30 warning, 300 critical
+--   longest  value  Longest [s]       thresholds: success, 30 warning, 300 critical
 select
   case when count(c.time) > 0 then coalesce(sum(b.blocked), 0)::double precision end as blocked,
   case when count(c.time) > 0 then coalesce(max(b.longest), 0) end as longest

@@ -13,7 +13,7 @@
 -- columns:
 --   target              label  Target  link: infrastructure
 --   availability_ratio  value  Availability [percentunit]  thresholds: critical, 0.99 warning, 0.999 success
---   down_seconds        value  Down [dtdurations]
+--   down_seconds        value  Down [s]
 --   watched_ratio       value  Watched [percentunit]  thresholds: warning, 0.99 success
 select
   a.target,

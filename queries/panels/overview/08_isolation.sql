@@ -16,7 +16,7 @@
 --   fails            value  Fails  thresholds: success, 1 critical
 --   unknowns         value  Unknowns  thresholds: success, 1 warning
 --   allowed          value  Allowed
---   age_seconds      value  Oldest check [dtdurations]
+--   age_seconds      value  Oldest check [s]
 select
   i.target,
   i.isolation_ratio,
