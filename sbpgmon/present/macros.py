@@ -32,6 +32,7 @@ _VARIABLE = re.compile(
     r"|\$\{(?P<braced>\w+)(?:\.(?P<path>[^:^}]+))?(?::(?P<format>[^}]+))?\}",
     re.ASCII,
 )
+_IN = re.compile(r"\bin \((\$[a-z][a-z0-9_]*)\)", re.IGNORECASE)
 _MACRO = re.compile(r"\$([_a-zA-Z0-9]+)\(([^)]*)\)")
 _HELD = re.compile("\0([0-9]+)\0")  # where a value goes; PostgreSQL takes no NUL, so that nothing else looks like it
 _DAYS = re.compile(r"([0-9]+)([dw])\Z")
@@ -97,6 +98,15 @@ def expand(sql: str, variables: Iterable[Variable], scope: Scope) -> str:
     if left := _VARIABLE.search(text):
         raise _unknown(left[0])
     return _HELD.sub(lambda match: held[int(match[1])], text)
+
+
+def for_grafana(sql: str) -> str:
+    """The SQL as a dashboard should carry it: `IN ($name)` becomes `= ANY (array[$name]::text[])`.
+
+    Where a variable has no values (an empty store; tenants where no tenancy is declared) Grafana leaves nothing between
+    the brackets: `IN ()` is an error, and an array may be empty. PostgreSQL plans both alike.
+    """
+    return _IN.sub(r"= any (array[\1]::text[])", sql)
 
 
 def interval_ms(range_seconds: float, points: int, minimum_ms: int = 1) -> int:

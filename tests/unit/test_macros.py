@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sbpgmon.errors import PanelError
 from sbpgmon.panels import Variable
-from sbpgmon.present.macros import Scope, expand, interval_ms, interval_text
+from sbpgmon.present.macros import Scope, expand, for_grafana, interval_ms, interval_text
 
 START = datetime(2018, 4, 12, 18, tzinfo=UTC)
 END = START + timedelta(minutes=5)
@@ -110,6 +110,15 @@ def test_variables_of_several_values(sql: str, value: str | Sequence[str], expec
 )
 def test_variables_of_one_value(sql: str, value: str, expected: str) -> None:
     assert expanded(sql, datname=value) == expected
+
+
+def test_a_dashboard_carries_lists_that_may_be_empty() -> None:
+    sql = "where t.target in ($target) and a in (1, 2) and b IN ($datname) and c in ($__interval_ms)"
+    assert for_grafana(sql) == (
+        "where t.target = any (array[$target]::text[]) and a in (1, 2) and b = any (array[$datname]::text[]) "
+        "and c in ($__interval_ms)"
+    )
+    assert for_grafana(for_grafana(sql)) == for_grafana(sql)
 
 
 @pytest.mark.parametrize(
