@@ -37,7 +37,8 @@ GRANT CONNECT, CREATE ON DATABASE {store} TO {owner};
 
 -- Grafana's reader only connects: `sbpgmon init` grants it USAGE on the schema and SELECT on the views.
 -- Its settings: a panel over too long a range must end by itself, and a session left in a transaction must
--- not hold up vacuum, new partitions or the rollback. They hold off accidents: the role may change them itself.
+-- not hold up vacuum, new partitions or the rollback; and compiling a panel's query would take longer than running
+-- it. They hold off accidents: the role may change them itself.
 {grafana_create}
 GRANT CONNECT ON DATABASE {store} TO {grafana};
 """
@@ -84,6 +85,7 @@ def grants_sql(
             statement_timeout="30s",
             idle_in_transaction_session_timeout="60s",
             default_transaction_read_only="on",
+            jit="off",
         ),
     )
 
