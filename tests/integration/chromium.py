@@ -91,7 +91,9 @@ class Page:
 
     def screenshot(self, path: Path, *, is_whole: bool = True) -> Path:
         """A picture of the page, all of it or what is in view."""
-        answer = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=is_whole, **_clip(self, is_whole))
+        answer = self.send(
+            "Page.captureScreenshot", format="png", captureBeyondViewport=is_whole, **_clip(self, is_whole)
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(answer["data"]))
         return path
@@ -144,10 +146,14 @@ def browse(program: str, folder: Path) -> Iterator[Page]:
                "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-pipe",
                "--no-first-run", "--disable-component-update", "--disable-background-networking", "--disable-sync",
                f"--user-data-dir={folder / 'profile'}", "about:blank"]  # fmt: skip
-    process = subprocess.Popen(
-        command, pass_fds=(to_browser, from_browser), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=(folder / "browser.log").open("wb"),
-    )  # fmt: skip
+    with (folder / "browser.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            pass_fds=(to_browser, from_browser),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+        )
     os.close(to_browser)
     os.close(from_browser)
     try:

@@ -14,6 +14,8 @@ from sbpgmon.present.report.frames import Cell
 from sbpgmon.present.report.tables import Column
 
 Option = dict[str, Any]
+NAME = 28  # signs of a name in a legend
+_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 # Templates of ECharts; bold where a day begins.
 _DATES = {
     "year": "{bold|{yyyy}}",
@@ -44,6 +46,9 @@ def text_of(size: int = 11, name: str = "muted") -> Option:
 def time_axis(start_ms: float, end_ms: float) -> Option:
     return {
         "type": "time",
+        "name": "UTC",
+        "nameGap": 6,
+        "nameTextStyle": text_of(10),
         "min": start_ms,
         "max": end_ms,
         "axisLabel": {
@@ -76,22 +81,30 @@ def value_axis(panel: Panel, columns: Sequence[Column], data: Sequence[Sequence[
         axis["max"] = max(panel.maximum, high)
     if (axis.get("min"), axis.get("max"), columns[0].unit) == (0, 1, "percentunit"):
         axis["interval"] = 0.25
-    if columns[0].unit in ("bytes", "binBps") and "max" not in axis:
-        axis |= _binary(high, low if is_far else 0)
+    if "max" not in axis and not is_far and low >= 0:
+        axis |= _lines(columns[0].unit, high)
     if all(isinstance(value, int) for value in known) and 0 < high < 8 and columns[0].unit in ("short", "none"):
         axis["minInterval"] = 1  # counts: no half of one
     return axis
 
 
-def _binary(high: float, low: float) -> Option:
-    """Lines of the grid at round numbers of KiB, MiB, GiB."""
-    if low or high <= 0:
+def _lines(unit: str, high: float) -> Option:
+    """Lines of the grid at round numbers of KiB and MiB, of seconds and minutes; else as ECharts likes."""
+    if high <= 0:
         return {}
-    step = 1.0
-    while high / step > 5:
-        step *= 2
-    lines = -(-high // step)
-    return {"interval": step, "max": lines * step, "min": 0}
+    if unit in ("bytes", "binBps"):
+        step = 1.0
+        while high / step > 5:
+            step *= 2
+    elif unit in ("s", "ms"):
+        one = 1.0 if unit == "s" else 1000.0
+        fitting = [each * one for each in _SECONDS if high / (each * one) <= 5]
+        if high <= 3 * one or not fitting:
+            return {}
+        step = fitting[0]
+    else:
+        return {}
+    return {"interval": step, "max": -(-high // step) * step, "min": 0}
 
 
 def names_axis(names: Sequence[str]) -> Option:
@@ -110,7 +123,7 @@ def base() -> Option:
     return {
         "useUTC": True,
         "textStyle": {"fontFamily": colour("font"), "color": colour("text")},
-        "grid": {"left": 8, "right": 14, "top": 14, "bottom": 8, "containLabel": True},
+        "grid": {"left": 8, "right": 34, "top": 14, "bottom": 8, "containLabel": True},
         "tooltip": {
             "confine": True,
             "backgroundColor": colour("surface"),
@@ -128,7 +141,9 @@ def legend() -> Option:
         "icon": "roundRect",
         "itemWidth": 14,
         "itemHeight": 6,
-        "textStyle": {**text_of(), "width": 180, "overflow": "truncate", "lineHeight": 18},
+        "itemGap": 16,
+        "formatter": mark("cut", count=NAME),
+        "textStyle": {**text_of(), "lineHeight": 18},
         "tooltip": {"show": True},
         "pageTextStyle": text_of(),
         "pageIconColor": colour("accent"),

@@ -24,6 +24,7 @@ from sbpgmon.present.report.units import NO_DATA
 
 _ROW_PIXELS = 30  # of the grid, without a panel's head
 _LINE_PIXELS = 18  # of a row of a heatmap or a timeline
+_PLAIN_BYTES = 1_000_000  # of data
 _TEXT = 4_000  # characters of a cell
 _NAMED = 4  # targets in the head
 
@@ -91,8 +92,8 @@ def page_of(report: Report) -> str:
 {"".join(sections)}
 </main>
 <footer>Made by sbpgmon {html.escape(__version__)}. Charts: Apache ECharts, Apache License 2.0.</footer>
-<script type="application/json" id="data">{in_script(data)}</script>
-<script type="text/plain" id="library">{_library()}</script>
+{_data(in_script(data))}
+<script type="text/plain" id="library" data-packed>{_library()}</script>
 <script>{scripts[0]}</script>
 <script>{scripts[1]}</script>
 </body>
@@ -128,9 +129,20 @@ def _policy(scripts: Sequence[str]) -> str:
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
+def _data(text: str) -> str:
+    """The element that holds the data: as it is, so that any browser shows the tables, or packed where it is much."""
+    if len(text.encode()) <= _PLAIN_BYTES:
+        return f'<script type="application/json" id="data">{text}</script>'
+    return f'<script type="text/plain" id="data" data-packed>{_packed(text)}</script>'
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+
+
 @cache
 def _library() -> str:
-    return base64.b64encode(gzip.compress(asset("echarts.min.js").encode(), 9, mtime=0)).decode()
+    return _packed(asset("echarts.min.js"))
 
 
 def _variables() -> str:

@@ -16,6 +16,7 @@ from sbpgmon.errors import ConfigError
 from sbpgmon.present.report.charts import chart_of, spark
 from sbpgmon.present.report.drawn import Chart
 from sbpgmon.present.report.frames import TARGET, Frame, Report
+from sbpgmon.present.report.options import NAME
 from sbpgmon.present.report.page import asset, described, height_of, range_in_words, targets_in_words
 from sbpgmon.present.report.svg import cut, figures_svg, table_svg, text_svg, width_of
 from sbpgmon.present.report.tables import packed
@@ -149,7 +150,7 @@ def _with_whole_legend(chart: Chart, width: float) -> dict[str, Any]:
     names = [str(series["name"]) for series in option["series"]]
     lines, used = 1, 0.0
     for name in names:
-        wide = min(180, width_of(name, 11)) + 32
+        wide = width_of(name[:NAME], 11) + 40
         lines, used = (lines + 1, wide) if used + wide > width - 20 else (lines, used + wide)
     option["legend"] = option["legend"] | {"type": "plain"}
     option["grid"] = option["grid"] | {"bottom": 14 + 28 * lines}

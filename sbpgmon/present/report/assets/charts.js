@@ -133,7 +133,7 @@ globalThis.sbpgmon = (() => {
       unit: ({ unit, decimals }) => (value) => show(Array.isArray(value) ? value[value.length - 1] : value, unit, decimals),
       axis: ({ unit, decimals }) => (value) => show(value, unit, decimals).replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, ""),
       zip: ({ x, y }) => line(chart.data[x], chart.data[y], theme),
-      column: ({ index }) => chart.data[index],
+      cut: ({ count }) => (name) => name.length > count ? `${name.slice(0, count - 1).trimEnd()}…` : name,
       cells: ({ labels, step }) => labels.flatMap((place, row) => chart.data[place].flatMap((value, index) => {
         const time = chart.data[0][index];
         return value === null ? [] : [[time, time + step, row, value]];

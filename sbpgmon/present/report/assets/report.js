@@ -1,8 +1,34 @@
 // The page: draws what comes into view, the tables behind, the theme, printing.
 "use strict";
-(() => {
+(async () => {
   const { written, stateOf, revive, unpack } = globalThis.sbpgmon;
-  const page = JSON.parse(document.getElementById("data").textContent);
+
+  // The text of a script element, which may be packed.
+  async function textOf(name) {
+    const { textContent, dataset } = document.getElementById(name);
+    if (dataset.packed === undefined) return textContent;
+    if (typeof DecompressionStream === "undefined") throw new Error("it cannot unpack them");
+    const bytes = Uint8Array.from(atob(textContent.trim()), (sign) => sign.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  }
+
+  function complain(error) {
+    const message = document.getElementById("without-charts");
+    message.hidden = false;
+    message.append(` (${error.message})`);
+    for (const behind of document.querySelectorAll("details.behind")) behind.open = true;
+  }
+
+  let begun;
+  const whenBegun = new Promise((resolve) => { begun = resolve; });
+  window.__drawAll = () => whenBegun.then((drawAll) => drawAll()); // for those who want all of it at once
+  let page;
+  try {
+    page = JSON.parse(await textOf("data"));
+  } catch (error) {
+    complain(error);
+    return;
+  }
   const root = document.documentElement;
   const figures = [...document.querySelectorAll("figure.panel")];
   const charts = new Map(); // element -> { instance, chart, option }
@@ -28,21 +54,12 @@
   // -- the library ----------------------------------------------------------------------------------------------
 
   const library = (async () => {
-    if (typeof DecompressionStream === "undefined") throw new Error("this browser cannot unpack it");
-    const packed = document.getElementById("library").textContent;
-    const bytes = Uint8Array.from(atob(packed.trim()), (sign) => sign.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     const script = element("script");
-    script.textContent = await new Response(stream).text();
+    script.textContent = await textOf("library");
     document.head.append(script);
-    if (typeof echarts === "undefined") throw new Error("this browser refused it");
+    if (typeof echarts === "undefined") throw new Error("it refuses the library");
   })();
-  library.catch((error) => {
-    const message = document.getElementById("without-charts");
-    message.hidden = false;
-    message.append(` (${error.message})`);
-    for (const behind of document.querySelectorAll("details.behind")) behind.open = true;
-  });
+  library.catch(complain);
 
   // -- charts ---------------------------------------------------------------------------------------------------
 
@@ -98,7 +115,7 @@
 
   // Dragging over a chart chooses a stretch of time. Where there is no mouse, dragging scrolls the page.
   function select(instance) {
-    if (!matchMedia("(pointer: fine)").matches) return;
+    if (matchMedia("(pointer: coarse)").matches) return;
     instance.setOption({ toolbox: { itemSize: 0, feature: { dataZoom: { yAxisIndex: "none", title: { zoom: "", back: "" },
       filterMode: "none" } } } });
     instance.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });
@@ -195,6 +212,7 @@
     if (column.width && column.kind === "label" && column.width >= 300) cell.classList.add("long");
     if (column.unit === "dateTimeFromNow" && value !== null) cell.title = `${globalThis.sbpgmon.moment(value)} UTC`;
     if (column.kind === "label" && text.length <= 24) cell.classList.add("short");
+    if (column.kind === "label" && text.length > 40) cell.classList.add("text");
     cell.append(inner);
     if (isLong && isLed) cell.append(cut("All of it", text, column.code));
     return cell;
@@ -246,7 +264,7 @@
   function drawAll() {
     return Promise.all(drawable.map(draw));
   }
-  window.__drawAll = drawAll;
+  begun(drawAll);
   if (new URLSearchParams(location.search).get("draw") === "all") drawAll();
 
   const toggle = document.getElementById("theme");
