@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.support import OWNER, Site
+from tests.integration.support import OWNER, TARGET, Site
 
 _ABOUT = 'title = "Own"\ndescription = "Made for a test."\nlevel = "raw"\norder = 9\n'
 _PANEL = """-- {title}
@@ -57,6 +57,16 @@ def test_all_dashboards_in_one_file(polled: Site) -> None:
     assert data_of(file)
     assert file.stat().st_mode & 0o777 == 0o644
     assert not list(polled.folder.glob(".sbpgmon-report*"))
+
+
+def test_a_dashboard_of_one_target_is_of_the_busiest(polled: Site) -> None:
+    with polled.database.connect() as admin:
+        admin.execute("INSERT INTO monitoring.target (name) VALUES ('aardvark')")
+    for chosen, shown in (((), TARGET), (("--target", "aardvark"), "aardvark")):
+        arguments = ("--dashboard", "query_performance", "--since", "15m", "-o", "r.html")
+        polled.run("report", *arguments, *chosen, cwd=polled.folder)
+        text = re.sub(r"<[^>]+>", "", (polled.folder / "r.html").read_text(encoding="utf-8"))
+        assert f"Target: {shown}" in text
 
 
 def test_what_is_asked_for_has_to_be_there(polled: Site) -> None:
