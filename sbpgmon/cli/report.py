@@ -69,7 +69,11 @@ def report(
         raise ConfigError("--width and --height are for pictures.", "Leave them out, or say --format png.")
     question = Question(since, until, tuple(dict.fromkeys(targets)), _values(variables))
     settings = context.load()
-    chosen = choose(context.catalog(settings).dashboards, dashboard, panel)
+    catalog = context.catalog(settings)
+    for problem in catalog.problems:
+        if "panels" in problem.what:
+            click.echo(f"left out: {problem.what}", err=True)
+    chosen = choose(catalog.dashboards, dashboard, panel)
     if form == "png":
         chosen = chosen[:1]
         from sbpgmon.present.report import picture

@@ -134,9 +134,19 @@ def test_a_panel_that_fails_says_so_and_the_others_are_drawn(polled: Site) -> No
     }
 
 
+def test_a_broken_panel_file_is_left_out_and_named(polled: Site) -> None:
+    add_panel(polled, "01_good", "select 'fine' as text")
+    add_panel(polled, "02_bad", "select 'fine' as text -- not allowed")
+    done = polled.run("report", "--dashboard", "own", "-o", str(polled.folder / "r.html"))
+    assert "1 panel)" in done.stdout
+    assert "left out: " in done.stderr
+    assert "02_bad.sql" in done.stderr
+
+
 def test_texts_of_the_store_do_not_break_out(polled: Site) -> None:
     nasty = "</script><script>alert(1)</script><!-- <b>\u2028"
-    add_panel(polled, "01_nasty", f"select '{nasty}' as text")
+    # A panel's SQL has no `--`.
+    add_panel(polled, "01_nasty", f"select replace('{nasty.replace('--', '~~')}', '~~', '-' || '-') as text")
     file = polled.folder / "r.html"
     polled.run("report", "--dashboard", "own", "-o", str(file))
     assert data_of(file)["own.nasty"]["data"] == [[nasty]]

@@ -69,6 +69,8 @@ def test_the_wheel_holds_every_query_and_migration(built: Path) -> None:
         for file in (ROOT / folder).rglob("*"):
             if file.is_file() and "__pycache__" not in file.parts:
                 assert f"sbpgmon/_data/{file.relative_to(ROOT)}" in names
+    for file in (ROOT / "sbpgmon" / "present" / "report" / "assets").iterdir():
+        assert str(file.relative_to(ROOT)) in names
     assert "sbpgmon/py.typed" in names
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"sbpgmon"}
 
