@@ -52,7 +52,8 @@ class Header:
 def parse_header(path: Path, keys: frozenset[str]) -> Header:
     """The header and the query of one file; raises QueryFileError with file and line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(): a literal may hold what Unicode calls a line's end.
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise QueryFileError(f"{path}:1: cannot be read: {error}.", "It must be a UTF-8 text file.") from None
     end = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))

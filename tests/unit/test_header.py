@@ -30,6 +30,12 @@ def test_the_example_of_the_design(write: Write) -> None:
     assert metric.variants[0].sql == "select wal_records, wal_bytes, stats_reset from pg_stat_wal"
 
 
+def test_a_literal_is_kept_to_the_letter(write: Write) -> None:
+    query = "select 1::bigint as wal_records -- '\u2028\x0b\x85'\nwhere 'a\x0cb' <> ''"
+    metric = parse_metric([write(GOOD.replace("select 1::bigint as wal_records", query))])
+    assert metric.variants[0].sql == query
+
+
 def test_what_a_header_need_not_say(write: Write) -> None:
     metric = parse_metric([write(with_columns("x gauge double precision something"))])
     assert (metric.scope, metric.role, metric.missing, metric.nulls) == ("instance", "any", "unknown", "unknown")
