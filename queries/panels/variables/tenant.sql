@@ -1,6 +1,7 @@
 -- Tenant
 --
--- Tenants of the chosen targets in the time range: at most the 300 with the most rows read and written.
+-- Tenants of the chosen targets in the time range: at most the 300 with the most rows read and written. A name that
+-- Grafana would take for a macro, as in $x(, is left out: tenants choose their names.
 --
 -- needs: tenant_activity
 -- multi: yes
@@ -13,6 +14,7 @@ from (
     and a.time >= $__timeFrom()::timestamptz
     and a.time < $__timeTo()::timestamptz
     and a.target in ($target)
+    and a.tenant !~ '[$][A-Za-z0-9_]+[(]'
   group by a.tenant
   order by touched desc nulls last, a.tenant
   limit 300

@@ -10,6 +10,7 @@ from typing import Any
 from sbpgmon.panels import WIDTH, Dashboard, Panel, Variable
 from sbpgmon.present.grafana.fields import field_config, overrides_of, panel_links
 from sbpgmon.present.grafana.shapes import custom_of, format_of, options_of, plugin_of
+from sbpgmon.present.macros import for_grafana
 
 SCHEMA_VERSION = 41  # Grafana 12's; later ones migrate it when they load it
 DATASOURCE_TYPE = "grafana-postgresql-datasource"
@@ -81,7 +82,7 @@ def _panel(panel: Panel, place: dict[str, int], dashboards: dict[str, Dashboard]
         "editorMode": "code",
         "format": format_of(panel),
         "rawQuery": True,
-        "rawSql": panel.sql,
+        "rawSql": for_grafana(panel.sql),
     }
     return {
         "id": panel_id(panel),
@@ -115,14 +116,15 @@ def _datasource(uid: str) -> dict[str, Any]:
 
 
 def _variable(variable: Variable) -> dict[str, Any]:
+    sql = for_grafana(variable.sql)
     return {
         "name": variable.name,
         "type": "query",
         "label": variable.title,
         "description": variable.description,
         "datasource": _DATASOURCE,
-        "definition": variable.sql,
-        "query": variable.sql,
+        "definition": sql,
+        "query": sql,
         "regex": "",
         "refresh": _ON_TIME_RANGE if variable.is_of_range else _ON_LOAD,
         "sort": 0,
