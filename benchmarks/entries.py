@@ -19,6 +19,7 @@ from sbpgmon.store.ddl import names_of, quote
 from sbpgmon.store.schema import SCHEMA
 
 _VERSIONS = ("18.1", "17.6", "16.10", "15.14", "18.0")
+MADE_OF_STATEMENTS = ("statement_totals", "tenant_queries")
 _FAILING = ("stat_statements", "database_size", "tenant_activity", "locks")  # metrics that time out now and then
 
 
@@ -98,7 +99,7 @@ def _enter_incidents(
     for outage in found.outages:
         if outage.place == place:
             # What is made of the statements fails with them.
-            metrics = [outage.metric, *(["tenant_queries"] if outage.metric == STATEMENTS else [])]
+            metrics = [outage.metric, *(MADE_OF_STATEMENTS if outage.metric == STATEMENTS else ())]
             for name in metrics:
                 if not name or name in ids:
                     found.add(

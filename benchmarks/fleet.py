@@ -68,7 +68,7 @@ def target_names(count: int) -> list[str]:
 def is_polled(metric: Metric, place: int, busy: int) -> bool:
     """Whether a target has this metric: not without pg_stat_statements, nor without tenants."""
     match metric.name:
-        case "stat_statements" | "stat_statements_info" | "tenant_queries":
+        case "stat_statements" | "stat_statements_info" | "statement_totals" | "tenant_queries":
             return place < busy
         case "tenant_events":
             return tenancies.counts_events(place, busy)
@@ -90,6 +90,9 @@ def series_of(
             yield from (Series({"datid": oid}, share * size, skew=skew) for oid, _, share in databases)
         case "database_size":
             yield from (Series({"datid": oid}, share * size) for oid, _, share in databases if oid)
+        case "statement_totals":
+            # All of them run in the target's own one.
+            yield Series({"dbid": databases[-1][0]})
         case "roles":
             yield from (Series({"userid": oid_of(number)}) for number in range(len(ROLES)))
         case "connections":

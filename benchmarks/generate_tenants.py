@@ -1,4 +1,4 @@
-"""SQL that makes the rows of what is counted of tenants: their events, and the calls of statements by verdict."""
+"""SQL that makes the rows of what is counted of tenants, and of what is made of the statements' facts."""
 
 from __future__ import annotations
 
@@ -65,3 +65,32 @@ def queries_sql(metric: Metric, statements: Metric, tier: str) -> str:
         "AND f.ts >= w.valid_from AND f.ts < w.valid_to\n"
         "WHERE f.ts >= %(first)s AND f.ts < %(end)s GROUP BY 1, 2, 3 ORDER BY 1, 3, 2"
     )
+
+
+def totals_sql(metric: Metric, statements: Metric, tier: str) -> str:
+    """Facts of statement_totals, out of those of the statements at the same tier. Parameters: first, end."""
+    types = dict(
+        fact_columns(metric)
+        if tier == metric.tier
+        else [pair for c in metric.facts for pair in coarse_columns(c, tier)]
+    )
+    sums = ", ".join(f"{_summed(column.name, types[column.name])} AS {quote(column.name)}" for column in metric.facts)
+    return (
+        f"INSERT INTO {table(metric, tier)} (ts, series_id, target_id, quality, "
+        f"{', '.join(quote(column.name) for column in metric.facts)})\n"
+        f"SELECT f.ts, t.series_id, f.target_id, bit_or(f.quality), {sums}\n"
+        f"FROM {table(statements, tier)} AS f JOIN {names_of(statements).series} AS s USING (series_id) "
+        f"JOIN {names_of(metric).series} AS t ON t.target_id = s.target_id AND t.dbid = s.dbid\n"
+        "WHERE s.toplevel AND f.ts >= %(first)s AND f.ts < %(end)s GROUP BY 1, 2, 3 ORDER BY 1, 3, 2"
+    )
+
+
+def _summed(name: str, type_: str) -> str:
+    """Sum of a counter of the statements; of what has a name of its own, of the three that it is made of."""
+    verb = name.removeprefix("blk_").removesuffix("_time")
+    parts = [name]
+    if name == f"blk_{verb}_time":
+        parts = [f"{kind}_blk_{verb}_time" for kind in ("shared", "local", "temp")]
+    wide = "double precision" if type_ == "real" else type_
+    added = " + ".join(f"coalesce(f.{quote(part)}, 0)::{wide}" for part in parts)
+    return f"nullif(sum({added}), 0)::{type_}"

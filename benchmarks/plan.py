@@ -75,7 +75,10 @@ class Plan:
                 [j for i, m in deep.items() if i not in made for j in self._facts(i, m, place)],
             )
             if made:
-                yield f"verdicts: {', '.join(tiers)}", [j for i, m in made.items() for j in self._facts(i, m, place)]
+                yield (
+                    f"of statements: {', '.join(tiers)}",
+                    [j for i, m in made.items() for j in self._facts(i, m, place)],
+                )
 
     def _coverage(self, metric_id: int, metric: Metric, place: int) -> Iterator[Job]:
         tier, source = metric.tiers[place], metric.tiers[place - 1]
@@ -115,6 +118,9 @@ class Plan:
             case "tenant_queries":
                 statements = next(m for m in self.metrics.values() if m.name == STATEMENTS)
                 return generate_tenants.queries_sql(metric, statements, tier)
+            case "statement_totals":
+                statements = next(m for m in self.metrics.values() if m.name == STATEMENTS)
+                return generate_tenants.totals_sql(metric, statements, tier)
         return facts_sql(metric, tier, self.until)
 
     def _chunks(self, metric_id: int, first: datetime, end: datetime | None, hours: float) -> Iterator[dict[str, Any]]:

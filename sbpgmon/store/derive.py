@@ -101,6 +101,8 @@ def _sql(metric: Metric, source: Metric, late: tuple[str, ...] = (), *, is_again
         for c in source.counters
     )
     keys = "".join(f"{quote(k.name)}::{k.type.name}, " for k in metric.keys)
+    # The finest tier has times as float4: added up as such, they would lose what is small.
+    typed = ", ".join(f"{quote(c.name)}::{c.type.name}" for c in metric.counters)
     grouped = "".join(f"{quote(k.name)}, " for k in metric.keys)
     sums = ", ".join(f"nullif(sum({quote(c.name)}), 0)::{c.type.name} AS {quote(c.name)}" for c in metric.counters)
     text = metric.variants[0].sql.replace("%", "%%")
@@ -115,7 +117,7 @@ def _sql(metric: Metric, source: Metric, late: tuple[str, ...] = (), *, is_again
         # A row that says nothing, neither a number nor that it is not known, is left out.
         f"found AS MATERIALIZED (SELECT *, {key_hash(metric, '', _TARGET)} AS key_hash FROM (\n"
         f"SELECT ts, {grouped}{quality} AS quality, {sums}\n"
-        f"FROM (SELECT ts, {keys}quality::integer AS quality, {counters} FROM (\n{text}\n) AS told)"
+        f"FROM (SELECT ts, {keys}quality::integer AS quality, {typed} FROM (\n{text}\n) AS told)"
         f" AS typed\nGROUP BY {grouped}ts) AS summed\n"
         f"WHERE num_nonnulls({counters}) > 0 OR quality & {UNKNOWN} <> 0)",
         f"fresh AS (INSERT INTO {names.series} (target_id, {grouped}first_seen)\n"

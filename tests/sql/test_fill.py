@@ -84,6 +84,30 @@ def test_calls_are_counted_once_by_verdict(conn: psycopg.Connection[Any]) -> Non
     assert {name for (name,) in checks} >= {"idor_prone_queries", "cross_tenant_queries"}
 
 
+def test_totals_are_those_of_the_statements(conn: psycopg.Connection[Any]) -> None:
+    metric = METRICS["statement_totals"]
+    parts = {
+        f"blk_{verb}_time": " + ".join(f"s.{kind}_blk_{verb}_time" for kind in ("shared", "local", "temp"))
+        for verb in ("read", "write")
+    }
+    sums = ", ".join(f"sum({parts.get(c.name, f's.{c.name}')}) AS {c.name}" for c in metric.counters)
+    # Times are float4 in the fine tiers.
+    same = " AND ".join(
+        f"s.{c.name} = t.{c.name}" if c.type.name == "bigint" else f"abs(s.{c.name} - t.{c.name}) <= 1e-6 * s.{c.name}"
+        for c in metric.counters
+    )
+    query = (
+        f"SELECT count(*), count(*) FILTER (WHERE s.time IS NOT NULL AND {same}) "
+        f"FROM (SELECT s.time, s.target, s.dbid, {sums} FROM monitoring.stat_statements AS s "
+        "WHERE s.tier = %(tier)s AND s.toplevel GROUP BY 1, 2, 3) AS s "
+        f"FULL JOIN (SELECT * FROM monitoring.{metric.name} WHERE tier = %(tier)s) AS t USING (time, target, dbid)"
+    )
+    for tier in metric.tiers:
+        row = conn.execute(query.encode(), {"tier": tier}).fetchone()
+        assert row is not None
+        assert row[0] == row[1] > 0, tier
+
+
 def test_time_is_covered_once(conn: psycopg.Connection[Any], filled: Filled) -> None:
     """Where a target was down, the next interval is the longer: no second is missed, none counts twice."""
     failed = dict(
