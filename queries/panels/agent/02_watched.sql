@@ -1,12 +1,13 @@
 -- Share of the time that was watched
 --
--- Which part of the time the chosen targets were watched, as the readings of `server` tell, which comes with every poll;
--- targets count from their first poll on. Below 1 something is missing from every chart, because the agent stood still or
--- a target could not be reached. A single reading that is missing or late does not count.
+-- Which part of the time the chosen targets were read: good readings of `server`, which comes with every poll, each for
+-- the interval at which the target is read now; targets count from their first poll on. Below 1 something is missing from
+-- every chart, because the agent stood still or a target could not be reached. A single reading that is missing or late
+-- does not count.
 --
 -- kind: timeseries
 -- unit: percentunit
--- needs: coverage, server, targets
+-- needs: coverage, server, targets, metric_health, rollups
 -- size: 12x8
 -- min: 0
 -- max: 1
@@ -14,67 +15,105 @@
 -- columns:
 --   time           time
 --   watched_ratio  value  Watched
-with step as (
+with tier as materialized (
   select
-    w.width,
-    extract(epoch from w.width)::double precision as seconds,
-    greatest(w.width, '$__interval_ms ms'::interval) as wide
-  from (
-    select
-      case monitoring.tier('server', $__interval_ms, $__timeFrom()::timestamptz)
-        when '1d' then interval '1 day' when '1h' then interval '1 hour' else interval '5 minutes'
-      end as width
-  ) as w
+    monitoring.tier('server', $__interval_ms, $__timeFrom()::timestamptz) as name,
+    (
+      select coalesce(max(r.watermark) filter (where r.tier = '1h'), '-infinity')
+      from monitoring.rollups as r where r.metric = 'server'
+    ) as hours_until,
+    (
+      select coalesce(max(r.watermark) filter (where r.tier = '5m'), '-infinity')
+      from monitoring.rollups as r where r.metric = 'server'
+    ) as minutes_until,
+    (
+      select coalesce(max(r.dropped_until), '-infinity')
+      from monitoring.rollups as r
+      where r.metric = 'server' and r.tier = monitoring.tier('server', $__interval_ms, $__timeFrom()::timestamptz)
+    ) as dropped_until
 ),
-bucket as (
-  select c.time, c.target, c.covered_seconds, c.polls
-  from monitoring.coverage as c
-  where c.metric = 'server'
-    and c.tier = monitoring.tier('server', $__interval_ms, $__timeFrom()::timestamptz)
-    and monitoring.tier('server', $__interval_ms, $__timeFrom()::timestamptz) in ('5m', '1h', '1d')
-    and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
-    and c.target in ($target)
-  union all
+stretch as materialized (
   select
-    date_bin(interval '5 minutes', c.time, timestamptz 'epoch') as time,
-    c.target,
-    sum(c.covered_seconds) as covered_seconds,
-    sum(c.polls) as polls
-  from monitoring.coverage as c
-  where c.metric = 'server'
-    and c.tier = monitoring.tier('server', $__interval_ms, $__timeFrom()::timestamptz)
-    and monitoring.tier('server', $__interval_ms, $__timeFrom()::timestamptz) in ('raw', '1m')
-    and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
-    and c.target in ($target)
-  group by 1, 2
+    greatest(
+      date_bin(w.wide, $__timeFrom()::timestamptz + w.wide - interval '1 us', timestamptz 'epoch'), t.dropped_until
+    ) as start,
+    least($__timeTo()::timestamptz, now()) as stop,
+    w.wide,
+    extract(epoch from w.wide)::double precision as seconds
+  from tier as t
+  cross join (select greatest('$__interval_ms ms'::interval, case monitoring.tier('server', $__interval_ms, $__timeFrom()::timestamptz) when '1h' then interval '1 hour' else interval '5 minutes' end) as wide) as w
+),
+health as materialized (
+  select t.target, t.first_seen, h.interval_seconds
+  from monitoring.targets as t
+  join monitoring.metric_health as h on h.target = t.target and h.metric = 'server'
+  where t.target in ($target)
 ),
 watched as materialized (
   select
-    date_bin(s.wide, b.time, timestamptz 'epoch') as time,
-    sum(case when b.covered_seconds * (1 + 1.5 / b.polls) >= s.seconds then s.seconds else b.covered_seconds end)
-      as covered_seconds
-  from bucket as b
-  cross join step as s
+    p.time,
+    sum(
+      case
+        when (p.polls + 1) * h.interval_seconds
+          < case when p.time + s.wide <= s.stop then s.seconds else extract(epoch from s.stop - p.time)::double precision end
+        then p.polls * h.interval_seconds
+        when p.time + s.wide <= s.stop then s.seconds
+        else extract(epoch from s.stop - p.time)::double precision
+      end
+    ) as seconds
+  from health as h
+  cross join stretch as s
+  cross join lateral (
+    select
+      date_bin(s.wide, x.time, timestamptz 'epoch') as time,
+      sum(x.polls)::double precision as polls
+    from (
+      select c.time, c.polls
+      from monitoring.coverage as c
+      where c.metric = 'server'
+        and c.tier = monitoring.tier('server', $__interval_ms, $__timeFrom()::timestamptz)
+        and c.tier in ('5m', '1h')
+        and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
+        and c.target = h.target
+      union all
+      select c.time, c.polls
+      from monitoring.coverage as c
+      where c.metric = 'server'
+        and c.tier = '5m'
+        and monitoring.tier('server', $__interval_ms, $__timeFrom()::timestamptz) = '1h'
+        and c.time >= (select t.hours_until from tier as t)
+        and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
+        and c.target = h.target
+      union all
+      select c.time, c.polls
+      from monitoring.coverage as c
+      where c.metric = 'server'
+        and c.tier = 'raw'
+        and c.time >= (select case when t.name = 'raw' then '-infinity' else t.minutes_until end from tier as t)
+        and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
+        and c.target = h.target
+    ) as x
+    group by 1
+  ) as p
   group by 1
-),
-known as materialized (
-  select t.first_seen from monitoring.targets as t where t.target in ($target)
 )
 select
   g.time,
-  least(coalesce(w.covered_seconds, 0) / nullif(extract(epoch from g.wide)::double precision * k.targets, 0), 1)
+  least(coalesce(w.seconds, 0) / nullif(extract(epoch from least(g.time + g.wide, g.stop) - g.time)::double precision * k.targets, 0), 1)
     as watched_ratio
 from (
-  select generate_series(f.first, f.last, f.wide) as time, f.wide
-  from (
-    select (select min(w.time) from watched as w) as first, (select max(w.time) from watched as w) as last, s.wide
-    from step as s
-  ) as f
+  select
+    generate_series(
+      greatest(s.start, date_bin(s.wide, (select min(k.first_seen) from health as k) + s.wide - interval '1 us', timestamptz 'epoch')),
+      s.stop - least(s.wide, interval '5 minutes'),
+      s.wide
+    ) as time,
+    s.wide,
+    s.stop
+  from stretch as s
 ) as g
 left join watched as w on w.time = g.time
 cross join lateral (
-  select count(*) as targets from known as k where k.first_seen <= g.time
+  select count(*) as targets from health as k where k.first_seen < g.time + interval '1 second'
 ) as k
-where g.time >= $__timeFrom()::timestamptz
-  and g.time + g.wide <= $__timeTo()::timestamptz
 order by 1

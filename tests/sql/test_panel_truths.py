@@ -1,0 +1,119 @@
+"""Figures that once misled: what is not known is never shown as good, and what was missed is never shown as watched."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg.rows import dict_row
+
+from sbpgmon.model import Status, TargetPoll
+from sbpgmon.present.macros import Scope, expand
+from sbpgmon.store.upgrade import init
+from tests.conftest import Server
+from tests.sql import lab as laboratory
+from tests.sql.lab import Lab, at, scratch
+from tests.sql.test_tiers import forever, maintain
+from tests.sql.test_views import CATALOG, row
+from tests.unit.catalog_files import server
+
+pytestmark = pytest.mark.matrix
+HOUR = 3600
+
+
+@pytest.fixture
+def lab(cluster: Server, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    """A store of its own; its noon was six hours ago, at a full hour."""
+    noon = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=6)
+    monkeypatch.setattr(laboratory, "NOON", noon)
+    with scratch(cluster) as database:
+        made = Lab(database, CATALOG, tmp_path_factory.mktemp("truths"))
+        init(made.store, CATALOG, [], retention_of=forever)
+        yield made
+        made.store.close()
+
+
+def panel(
+    lab: Lab, name: str, since: float, until: float, *, seconds: float = 15, targets: Sequence[str] = (), **values: str
+) -> list[dict[str, Any]]:
+    """The rows of `DASHBOARD/PANEL` over a range in seconds after noon, one point every `seconds`; times likewise."""
+    dashboard = CATALOG.dashboards[name.partition("/")[0]]
+    sql = next(p.sql for p in dashboard.panels if p.name == name.partition("/")[2])
+    chosen: dict[str, str | Sequence[str]] = {
+        v.name: list(targets or [lab.target]) if v.is_multi else lab.target
+        for v in dashboard.variables
+        if v.name == "target"
+    }
+    scope = Scope(at(since), at(until), round(seconds * 1000), chosen | values)
+    with lab.store.raw.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(expand(sql, dashboard.variables, scope).encode()).fetchall()
+    return [r | {"time": (r["time"] - at(0)).total_seconds()} if "time" in r else r for r in rows]
+
+
+def up(lab: Lab, *seconds: float) -> None:
+    """Polls of a target that is polled every minute."""
+    for second in seconds:
+        reading = dataclasses.replace(lab.reading("server", [row("server", up=1)], second), interval_seconds=60)
+        lab.writer.write(TargetPoll(lab.target, server(), (reading,)))
+
+
+def lost(lab: Lab, *seconds: float) -> None:
+    for second in seconds:
+        reading = dataclasses.replace(
+            lab.reading("server", None, second), status=Status.UNREACHABLE, error="gone", interval_seconds=60
+        )
+        lab.writer.write(TargetPoll(lab.target, None, (reading,), error="gone"))
+
+
+def began(lab: Lab, second: float) -> None:
+    """When the target was first polled; the writer has the clock's time there."""
+    lab.store.raw.execute(b"UPDATE monitoring.target SET first_seen = %s WHERE name = %s", (at(second), lab.target))
+
+
+# What was watched
+
+
+@pytest.mark.parametrize("width", [15, 300, HOUR])
+def test_an_outage_within_an_hour_is_missed_in_every_tier(lab: Lab, width: float) -> None:
+    """The interval after an outage covers it, for counters; nobody has watched it all the same."""
+    up(lab, *range(0, 2 * HOUR, 60))
+    lost(lab, *range(2 * HOUR, 2 * HOUR + 1200, 60))
+    up(lab, *range(2 * HOUR + 1200, 4 * HOUR, 60))
+    began(lab, 0)
+    maintain(lab)
+    [found] = panel(lab, "agent/watched_by_target", 0, 4 * HOUR, seconds=width)
+    assert (found["watched_ratio"], found["missed_seconds"]) == (pytest.approx(1 - 1200 / (4 * HOUR)), 1200)
+    watched = {r["time"]: r["watched_ratio"] for r in panel(lab, "agent/watched", 0, 4 * HOUR, seconds=width)}
+    step = max(width, 300)
+    assert watched == {
+        time: pytest.approx(1 - max(0, min(time + step, 2 * HOUR + 1200) - max(time, 2 * HOUR)) / step)
+        for time in [step * number for number in range(round(4 * HOUR / step))]
+    }
+    [levels] = panel(lab, "overview/service_levels", 0, 4 * HOUR, seconds=width)
+    assert levels["down_seconds"] == 1200
+
+
+def test_a_target_that_is_down_at_the_end_has_missed_it(lab: Lab) -> None:
+    """What is not rolled up yet is not left out: an outage of now is in the figures of a week."""
+    up(lab, *range(0, 3 * HOUR + 600, 60))
+    lost(lab, *range(3 * HOUR + 600, 3 * HOUR + 1800, 60))
+    began(lab, 0)
+    maintain(lab)
+    [found] = panel(lab, "agent/watched_by_target", -7 * 86400, 3 * HOUR + 1800, seconds=600)
+    assert found["missed_seconds"] == 1200
+    assert panel(lab, "agent/watched", -7 * 86400, 3 * HOUR + 1800, seconds=600)[-1]["watched_ratio"] == pytest.approx(
+        1 / 3, abs=0.01
+    )
+
+
+def test_a_range_that_the_agent_did_not_begin_or_end_is_not_whole(lab: Lab) -> None:
+    up(lab, 0, *range(HOUR, 2 * HOUR, 60))
+    began(lab, 0)
+    maintain(lab)
+    [found] = panel(lab, "agent/watched_by_target", 0, 4 * HOUR, seconds=300)
+    assert found["watched_ratio"] == pytest.approx(0.25, abs=0.01)
+    ratios = [r["watched_ratio"] for r in panel(lab, "agent/watched", 0, 4 * HOUR, seconds=HOUR)]
+    assert ratios == [pytest.approx(0, abs=0.02), 1, 0, 0]
