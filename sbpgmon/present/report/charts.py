@@ -120,7 +120,7 @@ def _bar(frame: Frame, start_ms: float, end_ms: float, least_step_ms: float) -> 
         "type": "category",
         "inverse": True,
         "data": names,
-        "axisLabel": {**text_of(11, "text"), "width": 150, "overflow": "truncate", "interval": 0},
+        "axisLabel": {**text_of(11, "text"), "width": mark("names"), "overflow": "truncate", "interval": 0},
         "axisLine": {"lineStyle": {"color": colour("line")}},
         "axisTick": {"show": False},
         "triggerEvent": True,

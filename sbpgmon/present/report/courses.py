@@ -44,6 +44,7 @@ def timeseries(frame: Frame, start_ms: float, end_ms: float, least_step_ms: floa
     ]
     if len(units) > 1:
         option["yAxis"][1]["splitLine"] = {"show": False}
+        del option["xAxis"]["name"]  # the second axis stands there
     option["tooltip"] |= {"trigger": "axis", "order": "valueDesc"}
     option["series"] = [_line(panel, column, place, units) for place, column in enumerate(columns)]
     if len(columns) > 1 or panel.labels:

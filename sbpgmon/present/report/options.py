@@ -112,7 +112,7 @@ def names_axis(names: Sequence[str]) -> Option:
         "type": "category",
         "inverse": True,
         "data": list(names),
-        "axisLabel": {**text_of(11, "text"), "width": 120, "overflow": "truncate"},
+        "axisLabel": {**text_of(11, "text"), "width": mark("names"), "overflow": "truncate"},
         "axisLine": {"lineStyle": {"color": colour("line")}},
         "axisTick": {"show": False},
         "splitLine": {"show": False},

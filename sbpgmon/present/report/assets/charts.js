@@ -150,6 +150,7 @@ globalThis.sbpgmon = (() => {
         const found = stateOf(chart.columns[column], chart.data[column][params.dataIndex]);
         return found ? theme[found.state] : theme.series[index % theme.series.length];
       },
+      names: () => Math.min(180, Math.max(80, size[0] * 0.28)),
       label: ({ column }) => ({ value }) => written(chart.columns[column], value ?? null),
       written: ({ column, value }) => written(chart.columns[column], value),
       time: () => ({ value }) => `${moment(value)} UTC`,
