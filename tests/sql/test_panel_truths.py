@@ -117,3 +117,39 @@ def test_a_range_that_the_agent_did_not_begin_or_end_is_not_whole(lab: Lab) -> N
     assert found["watched_ratio"] == pytest.approx(0.25, abs=0.01)
     ratios = [r["watched_ratio"] for r in panel(lab, "agent/watched", 0, 4 * HOUR, seconds=HOUR)]
     assert ratios == [pytest.approx(0, abs=0.02), 1, 0, 0]
+
+
+# Statements
+
+
+STATEMENT = {"dbid": 16384, "userid": 10, "toplevel": True, "queryid": 1}
+UNTIL_16 = ("local_blk_read_time", "local_blk_write_time")
+UNTIL_14 = (*UNTIL_16, "temp_blk_read_time", "temp_blk_write_time")
+
+
+@pytest.mark.parametrize("lacks", [(), UNTIL_16, UNTIL_14])
+def test_time_is_split_where_a_server_lacks_some_of_its_parts(lab: Lab, lacks: tuple[str, ...]) -> None:
+    lab.write("stat_statements", [row("stat_statements", **STATEMENT)], 0, lacks=lacks)
+    spent = {"calls": 60, "total_exec_time": 6000.0, "shared_blk_read_time": 2000.0, "shared_blk_write_time": 1000.0}
+    lab.write("stat_statements", [row("stat_statements", **STATEMENT, **spent)], 60, lacks=lacks)
+    [split] = panel(lab, "query_detail/time_split", 60, 120, seconds=60, queryid="1")
+    assert [split[part] for part in ("rest", "reading", "writing", "planning")] == [
+        0.05,
+        pytest.approx(2 / 60),
+        pytest.approx(1 / 60),
+        0,
+    ]
+    profile = panel(lab, "query_detail/profile", 60, 120, seconds=60, queryid="1")
+    assert [r["share"] for r in profile] == [0.5, pytest.approx(1 / 3), pytest.approx(1 / 6), 0]
+
+
+def test_calls_that_are_not_known_are_not_none(lab: Lab) -> None:
+    """Counters that began anew before the reading before: what they counted since is not known."""
+    for second, calls, since in ((60, 60, -600), (120, 120, -300), (180, 120, -300), (240, 180, -300)):
+        spent = {"calls": calls, "total_exec_time": calls * 10.0, "stats_since": at(since)}
+        lab.write("stat_statements", [row("stat_statements", **STATEMENT, **spent)], second)
+    for name, rate in {"calls/calls_per_second": 1, "busy_sessions/busy_sessions": 0.01}.items():
+        found = panel(lab, f"query_detail/{name.partition('/')[0]}", 120, 300, seconds=60, queryid="1")
+        assert [r[name.partition("/")[2]] for r in found] == [None, 0, rate], name
+    split = panel(lab, "query_detail/time_split", 120, 300, seconds=60, queryid="1")
+    assert [r["rest"] for r in split] == [None, 0, pytest.approx(0.01)]

@@ -12,7 +12,7 @@
 --   calls_per_second  value  Calls
 select
   w.time,
-  coalesce(f.calls, 0) / w.covered_seconds as calls_per_second
+  case when f.time is null then 0 else f.calls end / w.covered_seconds as calls_per_second
 from (
   select
     date_bin('$__interval_ms ms', c.time, timestamptz 'epoch') as time,

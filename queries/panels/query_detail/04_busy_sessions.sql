@@ -12,7 +12,7 @@
 --   busy_sessions  value  Executing
 select
   w.time,
-  coalesce(f.total_exec_time, 0) / 1000 / w.covered_seconds as busy_sessions
+  case when f.time is null then 0 else f.total_exec_time end / 1000 / w.covered_seconds as busy_sessions
 from (
   select
     date_bin('$__interval_ms ms', c.time, timestamptz 'epoch') as time,

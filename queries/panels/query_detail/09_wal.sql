@@ -12,7 +12,7 @@
 --   wal_bytes_per_second  value  WAL
 select
   w.time,
-  coalesce(f.wal_bytes, 0) / w.covered_seconds as wal_bytes_per_second
+  case when f.time is null then 0 else f.wal_bytes end / w.covered_seconds as wal_bytes_per_second
 from (
   select
     date_bin('$__interval_ms ms', c.time, timestamptz 'epoch') as time,

@@ -17,10 +17,11 @@
 --   planning  value  Planning
 select
   w.time,
-  greatest(coalesce(f.executing - f.reading - f.writing, 0), 0) / 1000 / w.covered_seconds as rest,
-  coalesce(f.reading, 0) / 1000 / w.covered_seconds as reading,
-  coalesce(f.writing, 0) / 1000 / w.covered_seconds as writing,
-  coalesce(f.planning, 0) / 1000 / w.covered_seconds as planning
+  case when f.time is null then 0 when f.executing is not null then greatest(f.executing - f.reading - f.writing, 0) end
+    / 1000 / w.covered_seconds as rest,
+  case when f.time is null then 0 else f.reading end / 1000 / w.covered_seconds as reading,
+  case when f.time is null then 0 else f.writing end / 1000 / w.covered_seconds as writing,
+  case when f.time is null then 0 else f.planning end / 1000 / w.covered_seconds as planning
 from (
   select
     date_bin('$__interval_ms ms', c.time, timestamptz 'epoch') as time,
@@ -37,8 +38,8 @@ left join (
     date_bin('$__interval_ms ms', s.time, timestamptz 'epoch') as time,
     sum(s.total_exec_time) as executing,
     sum(s.total_plan_time) as planning,
-    sum(s.shared_blk_read_time + s.local_blk_read_time + s.temp_blk_read_time) as reading,
-    sum(s.shared_blk_write_time + s.local_blk_write_time + s.temp_blk_write_time) as writing
+    sum(s.shared_blk_read_time + coalesce(s.local_blk_read_time, 0) + coalesce(s.temp_blk_read_time, 0)) as reading,
+    sum(s.shared_blk_write_time + coalesce(s.local_blk_write_time, 0) + coalesce(s.temp_blk_write_time, 0)) as writing
   from monitoring.stat_statements as s
   where s.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
     and s.time >= $__timeFrom()::timestamptz and s.time < $__timeTo()::timestamptz

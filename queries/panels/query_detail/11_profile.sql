@@ -21,8 +21,8 @@ from (
     sum(s.total_exec_time + s.total_plan_time) as whole,
     sum(s.total_exec_time) as executing,
     sum(s.total_plan_time) as planning,
-    sum(s.shared_blk_read_time + s.local_blk_read_time + s.temp_blk_read_time) as reading,
-    sum(s.shared_blk_write_time + s.local_blk_write_time + s.temp_blk_write_time) as writing
+    sum(s.shared_blk_read_time + coalesce(s.local_blk_read_time, 0) + coalesce(s.temp_blk_read_time, 0)) as reading,
+    sum(s.shared_blk_write_time + coalesce(s.local_blk_write_time, 0) + coalesce(s.temp_blk_write_time, 0)) as writing
   from monitoring.stat_statements as s
   where s.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
     and s.time >= $__timeFrom()::timestamptz and s.time < $__timeTo()::timestamptz
@@ -31,7 +31,7 @@ from (
 ) as f
 cross join lateral (
   values
-    (1, 'Processor and waits', greatest(f.executing - f.reading - f.writing, 0), f.whole),
+    (1, 'Processor and waits', case when f.executing is not null then greatest(f.executing - f.reading - f.writing, 0) end, f.whole),
     (2, 'Reading blocks', f.reading, f.whole),
     (3, 'Writing blocks', f.writing, f.whole),
     (4, 'Planning', f.planning, f.whole)
