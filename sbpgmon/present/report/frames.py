@@ -204,7 +204,7 @@ def _frame(store: StoreConnection, panel: Panel, variables: Sequence[Variable], 
             rows = cursor.fetchmany(MAX_ROWS + 1)
     except (PanelError, StoreError) as error:
         _raise_if_away(store, error)
-        return Frame(panel, error=f"This panel could not be read: {error.what}")
+        return Frame(panel, error=f"This panel could not be read: {error}")
     if names != (wanted := [column.name for column in panel.columns]):
         return Frame(panel, error=f"This panel's query returns {', '.join(names)}, and not {', '.join(wanted)}.")
     if len(rows) > MAX_ROWS:
