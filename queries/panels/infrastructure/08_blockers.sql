@@ -18,6 +18,7 @@
 --   blocked_sessions      value  Most at a time
 --   blocking_pid          label  Blocker's process
 --   blocked_pid           label  Waiting process
+--   queryid               label  What waits  link: query_detail
 --   last_seen             time   Last seen
 select
   x.datname,
@@ -29,6 +30,7 @@ select
   max(x.blocked_sessions_max) as blocked_sessions,
   (array_agg(x.blocking_pid order by x.time desc))[1]::text as blocking_pid,
   (array_agg(x.blocked_pid order by x.time desc))[1]::text as blocked_pid,
+  (array_agg(x.blocked_query_id order by x.time desc))[1]::text as queryid,
   max(x.time) as last_seen
 from monitoring.blocked_sessions as x
 where x.tier = monitoring.tier('blocked_sessions', $__interval_ms, $__timeFrom()::timestamptz)
