@@ -9,7 +9,10 @@ from sbpgmon.errors import ConfigError
 from sbpgmon.model import Metric
 from sbpgmon.store.connection import StoreConnection
 
-_TOP = "SELECT * FROM monitoring.top_statements(%(target)s, %(since)s, %(until)s, %(by)s, %(limit)s)"
+_TOP = """
+SELECT target, datname, usename, queryid, toplevel, query, share, mean_exec_time, {counters}, is_partial
+FROM monitoring.top_statements(%(target)s, %(since)s, %(until)s, %(by)s, %(limit)s)
+"""
 
 
 def top(
@@ -34,4 +37,5 @@ def top(
     if target is not None and not store.query("SELECT FROM monitoring.target WHERE name = %s", (target,)):
         known = [row["name"] for row in store.query("SELECT name FROM monitoring.target ORDER BY 1")]
         raise ConfigError(f"There is no target {target!r} in the store.", f"There are: {', '.join(known) or 'none'}.")
-    return store.query(_TOP, {"target": target, "since": since, "until": until, "by": by, "limit": limit})
+    query = _TOP.format(counters=", ".join(f'"{name}"' for name in counters))
+    return store.query(query, {"target": target, "since": since, "until": until, "by": by, "limit": limit})

@@ -137,6 +137,47 @@ def test_a_wrong_counter_is_refused(lab: Lab) -> None:
         lab.store.raw.execute("SELECT * FROM monitoring.top_statements(NULL, now(), now(), 'pg_class')")
 
 
+def test_only_some_counters_are_added_up(lab: Lab) -> None:
+    query = (
+        "SELECT queryid, calls, total_exec_time, mean_exec_time, rows, shared_blks_hit "
+        "FROM monitoring.top_statements(%s, %s, %s, 'calls', 50, %s)"
+    )
+    span = (lab.target, at(-60 * HOUR + 7), at(-20 * HOUR + 11))
+    everything = lab.store.raw.execute(query.encode(), (*span, None)).fetchall()
+    assert len(everything) == 12
+    assert all(None not in row for row in everything)
+    some = lab.store.raw.execute(query.encode(), (*span, ["rows"])).fetchall()
+    assert some == [(*row[:-1], None) for row in everything]
+    assert lab.store.raw.execute(query.encode(), (*span, [])).fetchall() == [(*r[:-2], None, None) for r in everything]
+    for wrong in (["rows", "pg_class"], [None], ["rows FROM pg_class --"]):
+        with pytest.raises(psycopg.errors.UndefinedColumn, match="no such counter"):
+            lab.store.raw.execute(query.encode(), (*span, wrong))
+
+
+def test_what_the_same_statements_did_before(lab: Lab) -> None:
+    query = (
+        "SELECT queryid, calls, total_exec_time, calls_before, total_exec_time_before "
+        "FROM monitoring.top_statements(%s, %s, %s, 'calls', 50, '{}', %s)"
+    )
+    rows = finest(lab)
+    chance = random.Random(17)
+    for _ in range(30):
+        moments = sorted(chance.uniform(FIRST - 2 * HOUR, LAST + 2 * HOUR) for _ in range(3))
+        before, since, until = (at(seconds) for seconds in moments)
+        now, then = plain(rows, since, until), plain(rows, before, since)
+        found = lab.store.raw.execute(query.encode(), (lab.target, since, until, before)).fetchall()
+        assert {queryid: calls for queryid, calls, *_ in found} == {q: calls for q, (calls, _) in now.items()}
+        for queryid, _, _, calls_before, time_before in found:
+            calls, time = then.get(queryid, (0, 0.0))
+            assert calls_before == calls
+            assert time_before == pytest.approx(time, rel=1e-6)
+    alone = lab.store.raw.execute(query.encode(), (lab.target, at(FIRST), at(LAST), None)).fetchall()
+    assert {row[3:] for row in alone} == {(None, None)}
+    # Nothing is known of that stretch.
+    found = lab.store.raw.execute(query.encode(), (lab.target, at(FIRST - 1), at(LAST), at(FIRST - HOUR))).fetchall()
+    assert {row[3:] for row in found} == {(0, 0.0)}
+
+
 def test_where_the_finest_tier_is_gone_whole_buckets_of_the_next_are_taken(lab: Lab) -> None:
     rows = finest(lab)
     maintain(lab)
