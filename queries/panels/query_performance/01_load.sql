@@ -6,7 +6,7 @@
 --
 -- kind: stat
 -- unit: short
--- needs: stat_statements, coverage
+-- needs: statement_totals, coverage
 -- size: 24x6
 -- decimals: 2
 -- columns:
@@ -25,23 +25,19 @@ from (
   select
     sum(s.calls)::double precision as calls,
     sum(s.total_exec_time) as total_exec_time,
-    sum(
-      s.shared_blk_read_time + s.shared_blk_write_time + s.local_blk_read_time + s.local_blk_write_time
-      + s.temp_blk_read_time + s.temp_blk_write_time
-    ) as io_time,
+    sum(s.blk_read_time + s.blk_write_time) as io_time,
     sum(s.shared_blks_hit)::double precision as shared_blks_hit,
     sum(s.shared_blks_read)::double precision as shared_blks_read
-  from monitoring.stat_statements as s
-  where s.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+  from monitoring.statement_totals as s
+  where s.tier = monitoring.tier('statement_totals', $__interval_ms, $__timeFrom()::timestamptz)
     and s.time >= $__timeFrom()::timestamptz and s.time < $__timeTo()::timestamptz
     and s.target = ${target:sqlstring}
-    and s.toplevel
 ) as f
 cross join (
   select sum(c.covered_seconds) as covered_seconds
   from monitoring.coverage as c
-  where c.metric = 'stat_statements'
-    and c.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+  where c.metric = 'statement_totals'
+    and c.tier = monitoring.tier('statement_totals', $__interval_ms, $__timeFrom()::timestamptz)
     and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
     and c.target = ${target:sqlstring}
 ) as w

@@ -5,7 +5,7 @@
 --
 -- kind: timeseries
 -- unit: short
--- needs: stat_statements, coverage
+-- needs: stat_statements, statement_totals, coverage
 -- size: 24x12
 -- min: 0
 -- stack: yes
@@ -18,29 +18,52 @@ with winner as materialized (
     t.queryid,
     coalesce(min(left(regexp_replace(t.query, '\s+', ' ', 'g'), 60)), 'statement') || ' · ' || t.queryid as statement
   from monitoring.top_statements(
-    ${target:sqlstring}, $__timeFrom()::timestamptz, $__timeTo()::timestamptz, 'total_exec_time', 50
+    ${target:sqlstring}, $__timeFrom()::timestamptz, $__timeTo()::timestamptz, 'total_exec_time', 50, '{}'
   ) as t
   where t.toplevel
   group by t.queryid
   order by sum(t.total_exec_time) desc, t.queryid
   limit 8
-)
-select
-  f.time,
-  coalesce(f.statement, 'all others') as statement,
-  f.total_exec_time / 1000 / v.covered_seconds as busy_sessions
-from (
+),
+part as materialized (
   select
     date_bin('$__interval_ms ms', s.time, timestamptz 'epoch') as time,
     w.statement,
     sum(s.total_exec_time) as total_exec_time
-  from monitoring.stat_statements as s
-  left join winner as w using (queryid)
+  from winner as w
+  join monitoring.stat_statements as s using (queryid)
   where s.tier = monitoring.tier('stat_statements', $__interval_ms * 3, $__timeFrom()::timestamptz)
     and s.time >= $__timeFrom()::timestamptz and s.time < $__timeTo()::timestamptz
     and s.target = ${target:sqlstring}
     and s.toplevel
   group by 1, 2
+),
+whole as (
+  select
+    date_bin('$__interval_ms ms', s.time, timestamptz 'epoch') as time,
+    sum(s.total_exec_time) as total_exec_time
+  from monitoring.statement_totals as s
+  where s.tier = monitoring.tier('statement_totals', $__interval_ms * 3, $__timeFrom()::timestamptz)
+    and s.time >= $__timeFrom()::timestamptz and s.time < $__timeTo()::timestamptz
+    and s.target = ${target:sqlstring}
+  group by 1
+)
+select
+  f.time,
+  f.statement,
+  f.total_exec_time / 1000 / v.covered_seconds as busy_sessions
+from (
+  select p.time, p.statement, p.total_exec_time
+  from part as p
+  union all
+  select a.time, 'all others', a.total_exec_time - coalesce(p.total_exec_time, 0)
+  from whole as a
+  left join (
+    select x.time, sum(x.total_exec_time) as total_exec_time
+    from part as x
+    group by 1
+  ) as p using (time)
+  where a.total_exec_time - coalesce(p.total_exec_time, 0) > a.total_exec_time / 1000000
 ) as f
 join (
   select

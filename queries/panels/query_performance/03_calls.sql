@@ -5,7 +5,7 @@
 --
 -- kind: timeseries
 -- unit: ops
--- needs: stat_statements, coverage
+-- needs: statement_totals, coverage
 -- size: 8x8
 -- min: 0
 -- columns:
@@ -13,14 +13,14 @@
 --   calls_per_second  value  Calls
 select
   w.time,
-  coalesce(f.calls, 0) / w.covered_seconds as calls_per_second
+  case when f.time is null then 0 else f.calls end / w.covered_seconds as calls_per_second
 from (
   select
     date_bin('$__interval_ms ms', c.time, timestamptz 'epoch') as time,
     nullif(sum(c.covered_seconds), 0) as covered_seconds
   from monitoring.coverage as c
-  where c.metric = 'stat_statements'
-    and c.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+  where c.metric = 'statement_totals'
+    and c.tier = monitoring.tier('statement_totals', $__interval_ms, $__timeFrom()::timestamptz)
     and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
     and c.target = ${target:sqlstring}
   group by 1
@@ -28,13 +28,11 @@ from (
 left join (
   select
     date_bin('$__interval_ms ms', s.time, timestamptz 'epoch') as time,
-    sum(s.calls)::double precision as calls,
-    sum(s.total_exec_time) as total_exec_time
-  from monitoring.stat_statements as s
-  where s.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
+    sum(s.calls)::double precision as calls
+  from monitoring.statement_totals as s
+  where s.tier = monitoring.tier('statement_totals', $__interval_ms, $__timeFrom()::timestamptz)
     and s.time >= $__timeFrom()::timestamptz and s.time < $__timeTo()::timestamptz
     and s.target = ${target:sqlstring}
-    and s.toplevel
   group by 1
 ) as f using (time)
 order by 1

@@ -31,19 +31,10 @@ select
   n.target,
   n.queryid::text as queryid
 from monitoring.top_statements(
-  ${target:sqlstring}, $__timeFrom()::timestamptz, $__timeTo()::timestamptz, 'total_exec_time', 1000
+  ${target:sqlstring}, $__timeFrom()::timestamptz, $__timeTo()::timestamptz, 'total_exec_time', 1000, '{}',
+  $__timeFrom()::timestamptz - ($__timeTo()::timestamptz - $__timeFrom()::timestamptz)
 ) as n
-where not exists (
-  select
-  from monitoring.top_statements(
-    ${target:sqlstring}, $__timeFrom()::timestamptz - ($__timeTo()::timestamptz - $__timeFrom()::timestamptz),
-    $__timeFrom()::timestamptz, 'calls', 20000
-  ) as t
-  where t.queryid = n.queryid
-    and t.toplevel = n.toplevel
-    and coalesce(t.datname, '') = coalesce(n.datname, '')
-    and coalesce(t.usename, '') = coalesce(n.usename, '')
-)
+where n.calls_before = 0
   and (
     select sum(c.covered_seconds)
     from monitoring.coverage as c

@@ -23,10 +23,10 @@
 --   queryid      label  Query ID
 select
   coalesce(left(n.query, 300), 'statement ' || n.queryid) as query,
-  n.mean_exec_time / t.mean_exec_time as factor,
-  t.mean_exec_time as mean_before,
+  n.mean_exec_time / n.mean_before as factor,
+  n.mean_before,
   n.mean_exec_time as mean_now,
-  (n.mean_exec_time - t.mean_exec_time) * n.calls as extra_time,
+  (n.mean_exec_time - n.mean_before) * n.calls as extra_time,
   n.share,
   n.calls,
   n.usename,
@@ -34,21 +34,17 @@ select
   case when not n.toplevel then 'in a function' end as nested,
   n.target,
   n.queryid::text as queryid
-from monitoring.top_statements(
-  ${target:sqlstring}, $__timeFrom()::timestamptz, $__timeTo()::timestamptz, 'total_exec_time', 100
+from (
+  select t.*, t.total_exec_time_before / nullif(t.calls_before, 0) as mean_before
+  from monitoring.top_statements(
+    ${target:sqlstring}, $__timeFrom()::timestamptz, $__timeTo()::timestamptz, 'total_exec_time', 100, '{}',
+    $__timeFrom()::timestamptz - ($__timeTo()::timestamptz - $__timeFrom()::timestamptz)
+  ) as t
 ) as n
-join monitoring.top_statements(
-  ${target:sqlstring}, $__timeFrom()::timestamptz - ($__timeTo()::timestamptz - $__timeFrom()::timestamptz),
-  $__timeFrom()::timestamptz, 'total_exec_time', 20000
-) as t
-  on t.queryid = n.queryid
-  and t.toplevel = n.toplevel
-  and coalesce(t.datname, '') = coalesce(n.datname, '')
-  and coalesce(t.usename, '') = coalesce(n.usename, '')
 where n.share >= 0.01
   and n.calls >= 10
-  and t.calls >= 10
-  and n.mean_exec_time >= 1.5 * t.mean_exec_time
-  and t.mean_exec_time > 0
-order by (n.mean_exec_time - t.mean_exec_time) * n.calls desc, n.queryid
+  and n.calls_before >= 10
+  and n.mean_before > 0
+  and n.mean_exec_time >= 1.5 * n.mean_before
+order by (n.mean_exec_time - n.mean_before) * n.calls desc, n.queryid
 limit 10

@@ -28,7 +28,7 @@ select
   s.target,
   s.queryid::text as queryid
 from monitoring.top_statements(
-  ${target:sqlstring}, $__timeFrom()::timestamptz, $__timeTo()::timestamptz, 'total_exec_time', 500
+  ${target:sqlstring}, $__timeFrom()::timestamptz, $__timeTo()::timestamptz, 'total_exec_time', 500, '{}'
 ) as s
 order by s.mean_exec_time desc nulls last, s.queryid
 limit 10

@@ -37,7 +37,11 @@ from (
     t.shared_blk_read_time + t.local_blk_read_time + t.temp_blk_read_time as read_time,
     t.shared_blk_write_time + t.local_blk_write_time + t.temp_blk_write_time as write_time
   from monitoring.top_statements(
-    ${target:sqlstring}, $__timeFrom()::timestamptz, $__timeTo()::timestamptz, 'total_exec_time', 500
+    ${target:sqlstring}, $__timeFrom()::timestamptz, $__timeTo()::timestamptz, 'total_exec_time', 500,
+    '{
+      shared_blk_read_time, local_blk_read_time, temp_blk_read_time,
+      shared_blk_write_time, local_blk_write_time, temp_blk_write_time
+    }'
   ) as t
 ) as s
 where s.read_time + s.write_time > 0
