@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from py_mini_racer import MiniRacer
 
@@ -65,6 +65,7 @@ def test_a_value_in_its_unit(
     assert call("show", value, unit, decimals, NOW) == text
 
 
+@example(value=70368744177664.625, unit="none", decimals=2)
 @settings(max_examples=600, deadline=None)
 @given(value=NUMBERS, unit=st.sampled_from(UNITS), decimals=st.one_of(st.none(), st.integers(0, 4)))
 def test_the_page_writes_what_the_program_writes(

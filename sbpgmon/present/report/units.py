@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 NO_DATA = "No data"
+_HALF_UP = Context(prec=400, rounding=ROUND_HALF_UP)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHORT = ("", " K", " Mil", " Bil", " Tri", " Quadr", " Quint", " Sext", " Sept")
 _COUNT = ("", "K", "M", "B", "T")
@@ -65,7 +67,8 @@ def fixed(value: float, decimals: int | None = None) -> str:
     rounded = _round(value * factor) / factor
     if rounded == 0:
         rounded = 0.0  # and not -0
-    return f"{rounded:.{decimals}f}"
+    # As JavaScript does it: a tie goes away from zero.
+    return f"{_HALF_UP.quantize(Decimal(rounded), Decimal(1).scaleb(-decimals)):f}"
 
 
 def moment(milliseconds: float) -> str:
