@@ -13,7 +13,25 @@ from typing import Any
 
 from sbpgmon.panels import COLOURS, UNITS
 
-TYPES = {"timeseries", "stat", "gauge", "table", "barchart", "heatmap", "state-timeline"}
+# Options that Grafana 11.6, 12.4 and 13.2 have alike (raw/composable/*/panelcfg of their `@grafana/schema`), less what
+# is of no use to us. 12.4 has no footer in a table's options any more; 13 drops a gauge's `sizing` and its kin.
+_REDUCED = {"reduceOptions", "orientation"}
+OPTIONS = {
+    "timeseries": {"legend", "tooltip"},
+    "stat": _REDUCED | {"textMode", "colorMode", "graphMode", "justifyMode", "wideLayout", "showPercentChange",
+                        "percentChangeColorMode"},
+    "gauge": _REDUCED | {"showThresholdLabels", "showThresholdMarkers", "sizing", "minVizHeight", "minVizWidth"},
+    "table": {"frameIndex", "cellHeight", "showHeader", "sortBy"},
+    "barchart": {"orientation", "xField", "showValue", "stacking", "barWidth", "groupWidth", "barRadius",
+                 "fullHighlight", "xTickLabelMaxLength", "xTickLabelRotation", "xTickLabelSpacing", "legend",
+                 "tooltip"},
+    "heatmap": {"calculate", "cellGap", "cellValues", "color", "exemplars", "filterValues", "legend", "rowsFrame",
+                "showValue", "tooltip", "yAxis"},
+    "state-timeline": {"mergeValues", "rowHeight", "showValue", "alignValue", "legend", "tooltip"},
+}  # fmt: skip
+# What an override may set: the standard properties, and those of a table's columns (`custom.hidden` until 12.1).
+PROPERTIES = {"displayName", "unit", "thresholds", "color", "mappings", "links", "custom.cellOptions", "custom.hidden",
+              "custom.hideFrom", "custom.width", "custom.inspect"}  # fmt: skip
 DATASOURCE = {"type": "grafana-postgresql-datasource", "uid": "${datasource}"}
 _LINK = re.compile(r"/d/([a-z0-9-]+)\?(.*)\Z")
 _NAMED = re.compile(r"\$(?:\{(\w+)(?::\w+)?\}|(\w+))")
@@ -51,13 +69,15 @@ def problems_of(dashboard: dict[str, Any], uids: set[str]) -> Iterator[str]:
 
 def _variable_problems(variable: dict[str, Any], variables: list[str]) -> Iterator[str]:
     name = variable["name"]
+    if not variable["current"].keys() >= {"text", "value"}:
+        yield f"{name} is {variable['current']} at first"
     if variable["type"] == "datasource":
         if variable["query"] != DATASOURCE["type"]:
             yield f"{name} is of {variable['query']}"
         return
     if variable["datasource"] != DATASOURCE or variable["query"] != variable["definition"]:
         yield f"{name} asks another source than it says"
-    if variable["includeAll"] != variable["multi"] or variable["allValue"] is not None:
+    if variable["includeAll"] != variable["multi"] or "allValue" in variable:
         yield f"{name} has an All of its own"
     uses_range = "$__time" in variable["query"]
     if variable["refresh"] != (2 if uses_range else 1):
@@ -70,8 +90,10 @@ def _panel_problems(panel: dict[str, Any], variables: list[str], uids: set[str])
     place = panel["gridPos"]
     if place["h"] not in (6, 8, 12) or place["x"] + place["w"] > 24 or min(place.values()) < 0:
         yield f"lies at {place}"
-    if panel["type"] not in TYPES:
-        yield f"is a {panel['type']}"
+    if panel["type"] not in OPTIONS or panel["options"].keys() != OPTIONS[panel["type"]]:
+        yield f"is a {panel['type']} with the options {', '.join(panel['options'])}"
+    if not re.fullmatch(r"1[1-3]\.\d+\.\d+", panel.get("pluginVersion", "")):
+        yield "is migrated from the oldest version that there was"
     if len(panel["title"]) > 60 or not panel["description"].strip():
         yield "has no description, or a long title"
     defaults = panel["fieldConfig"]["defaults"]
@@ -80,6 +102,11 @@ def _panel_problems(panel: dict[str, Any], variables: list[str], uids: set[str])
     nulls = [m["options"] for m in defaults["mappings"] if m["type"] == "special"]
     if [null["result"]["text"] for null in nulls] != ["No data"] or nulls[0]["match"] != "null+nan":
         yield "null is not said"
+    for override in panel["fieldConfig"]["overrides"]:
+        yield from (f"{p['id']} is set" for p in override["properties"] if p["id"] not in PROPERTIES)
+    states = [defaults["thresholds"]["steps"][1:], *_properties(panel, "thresholds"), *_properties(panel, "mappings")]
+    if panel["type"] == "stat" and any(states) != (panel["options"]["colorMode"] != "none"):
+        yield "a state is not seen, or a colour says nothing"
     [target] = panel["targets"]
     for key, value in {"rawQuery": True, "editorMode": "code", "refId": "A", "datasource": DATASOURCE}.items():
         if target[key] != value:
@@ -89,6 +116,8 @@ def _panel_problems(panel: dict[str, Any], variables: list[str], uids: set[str])
         yield f"format {target['format']}"
     if "--" in sql or "/*" in sql or ";" in sql:
         yield "a comment, or a second statement"
+    if panel["type"] == "heatmap" and "c.time + coalesce(" not in sql:
+        yield "its cells end where they should begin"
     if re.search(r"\btime::", sql) or "$__timeGroup" in sql:
         yield "the time is cast"
     yield from (f"uses {name}" for name in _used(sql) if name not in variables)

@@ -103,6 +103,7 @@ def test_all_of_it_arrives(grafana: FakeGrafana) -> None:
     assert set(grafana.dashboards) == {d.uid for d in DASHBOARDS.values()}
     for body in grafana.dashboards.values():
         assert (body["overwrite"], body["folderUid"], body["dashboard"]["id"]) == (True, "sbpgmon", None)
+        assert "version" not in body["dashboard"]
         # Its data source is the one that was pushed with it.
         assert body["dashboard"]["templating"]["list"][0]["current"]["value"] == "sbpgmon"
     source = grafana.datasources["sbpgmon"]
@@ -121,8 +122,19 @@ def test_again_changes_nothing(grafana: FakeGrafana) -> None:
     before = (dict(grafana.folders), dict(grafana.datasources), dict(grafana.dashboards))
     assert "Data source sbpgmon: renewed" in push(grafana, password=None)
     assert (grafana.folders, grafana.dashboards) == (before[0], before[2])
-    assert grafana.datasources["sbpgmon"] == before[1]["sbpgmon"] | {"version": 0}
+    assert grafana.datasources["sbpgmon"] == before[1]["sbpgmon"] | {"version": 0, "isDefault": False}
     assert grafana.passwords == {"sbpgmon": "secret"}
+
+
+def test_what_an_administrator_added_stays(grafana: FakeGrafana) -> None:
+    """A PUT replaces what it does not name."""
+    push(grafana)
+    there = grafana.datasources["sbpgmon"]
+    there |= {"isDefault": True, "version": 7, "jsonData": {"sslRootCertFile": "/ca.pem", "database": "old"}}
+    push(grafana)
+    renewed = grafana.datasources["sbpgmon"]
+    assert (renewed["isDefault"], renewed["version"]) == (True, 7)
+    assert (renewed["jsonData"]["sslRootCertFile"], renewed["jsonData"]["database"]) == ("/ca.pem", "orders")
 
 
 def test_a_data_source_from_a_file_is_left_alone(grafana: FakeGrafana) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 
 from sbpgmon.panels import WIDTH, Dashboard, Panel, Variable
 from sbpgmon.present.grafana.fields import field_config, overrides_of, panel_links
-from sbpgmon.present.grafana.shapes import custom_of, format_of, options_of, plugin_of
+from sbpgmon.present.grafana.shapes import custom_of, format_of, options_of, plugin_of, query_of
 from sbpgmon.present.macros import for_grafana
 
 SCHEMA_VERSION = 41  # Grafana 12's; later ones migrate it when they load it
+# Options are those of this version, and are migrated from it. Left out, stat and gauge are taken for Grafana 6.1's, and
+# a ratio gets 0 and 1 for its ends (packages/grafana-ui/src/components/SingleStatShared/SingleStatBaseOptions.ts).
+PLUGIN_VERSION = "11.6.0"
 DATASOURCE_TYPE = "grafana-postgresql-datasource"
 DATASOURCE_VARIABLE = "datasource"
 TAG = "sbpgmon"
@@ -82,11 +85,12 @@ def _panel(panel: Panel, place: dict[str, int], dashboards: dict[str, Dashboard]
         "editorMode": "code",
         "format": format_of(panel),
         "rawQuery": True,
-        "rawSql": for_grafana(panel.sql),
+        "rawSql": query_of(panel),
     }
     return {
         "id": panel_id(panel),
         "type": plugin_of(panel),
+        "pluginVersion": PLUGIN_VERSION,
         "title": panel.title,
         "description": panel.description,
         "gridPos": place,
@@ -111,7 +115,7 @@ def _datasource(uid: str) -> dict[str, Any]:
         "includeAll": False,
         "multi": False,
         "options": [],
-        "current": {"text": uid, "value": uid} if uid else {},
+        "current": {"text": uid, "value": uid},
     }
 
 
@@ -131,9 +135,8 @@ def _variable(variable: Variable) -> dict[str, Any]:
         "hide": 0,
         "includeAll": variable.is_multi,
         "multi": variable.is_multi,
-        "allValue": None,
         "options": [],
-        "current": {"text": ["All"], "value": ["$__all"]} if variable.is_multi else {},
+        "current": {"text": ["All"], "value": ["$__all"]} if variable.is_multi else {"text": "", "value": ""},
     }
 
 

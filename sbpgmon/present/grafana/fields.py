@@ -15,7 +15,7 @@ def field_config(panel: Panel, custom: dict[str, Any], overrides: Iterable[dict[
     """A panel's `fieldConfig`: what holds for all values, and for single columns."""
     defaults: dict[str, Any] = {
         "unit": panel.unit,
-        "color": {"mode": _colour_mode(panel)},
+        "color": _colour(panel),
         "thresholds": thresholds_of(panel.thresholds),
         "mappings": mappings_of(panel.states),
         "noValue": NO_DATA,
@@ -28,10 +28,13 @@ def field_config(panel: Panel, custom: dict[str, Any], overrides: Iterable[dict[
     return {"defaults": defaults, "overrides": list(overrides)}
 
 
-def _colour_mode(panel: Panel) -> str:
+def _colour(panel: Panel) -> dict[str, Any]:
     if panel.kind in ("timeseries", "bar", "heatmap"):
-        return "palette-classic"
-    return "thresholds" if panel.thresholds or panel.states else "fixed"
+        return {"mode": "palette-classic"}
+    if panel.thresholds or panel.states:
+        return {"mode": "thresholds"}
+    # Behind a figure that stands for no state lies the panel's own background, not the grey of a colour left out.
+    return {"mode": "fixed"} | ({"fixedColor": "panel-bg"} if panel.kind == "stat" else {})
 
 
 def thresholds_of(thresholds: Sequence[Threshold]) -> dict[str, Any]:

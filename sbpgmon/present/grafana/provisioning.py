@@ -27,7 +27,8 @@ def provisioning_files(
 ) -> dict[str, str]:
     """Path within the tree -> text. `dashboards_path`: where Grafana finds the dashboards' folder."""
     source = datasource.json() | {"editable": True, "secureJsonData": {"password": f"${PASSWORD_VARIABLE}"}}
-    # What Grafana reads as a variable otherwise.
+    # A dollar is doubled where Grafana would read a variable; the password's is not in braces, which would be expanded
+    # twice, and a dollar within it be lost (pkg/services/provisioning/values/values.go, interpolateValue).
     source |= {key: source[key].replace("$", "$$") for key in ("url", "user")}
     source["jsonData"]["database"] = datasource.database.replace("$", "$$")
     provider = {
@@ -38,7 +39,7 @@ def provisioning_files(
         "updateIntervalSeconds": 30,
         "allowUiUpdates": False,
         "disableDeletion": False,
-        "options": {"path": dashboards_path, "foldersFromFilesStructure": False},
+        "options": {"path": dashboards_path.replace("$", "$$"), "foldersFromFilesStructure": False},
     }
     tree = {
         "provisioning/datasources/sbpgmon.yaml": _yaml({"apiVersion": 1, "datasources": [source]}),

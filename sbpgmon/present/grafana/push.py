@@ -49,7 +49,8 @@ class Grafana:
         known = dict(dashboards)
         for dashboard in known.values():
             # Grafana gives it a number of its own, and a version.
-            mine = dashboard_json(dashboard, known, UID) | {"id": None, "version": None}
+            mine = dashboard_json(dashboard, known, UID) | {"id": None}
+            del mine["version"]
             body = {"dashboard": mine, "folderUid": FOLDER, "overwrite": True, "message": f"sbpgmon {__version__}"}
             answer = self._ask("POST", "/api/dashboards/db", body)
             progress(f"Dashboard {dashboard.title}: {self._url}{answer.get('url', f'/d/{dashboard.uid}')}")
@@ -67,7 +68,11 @@ class Grafana:
             return "made" if password is not None else "made, without a password"
         if there.get("readOnly"):
             return "left as it is: Grafana has it from a file"
-        self._ask("PUT", f"/api/datasources/uid/{UID}", body | {"version": there.get("version", 0)})
+        # A PUT replaces all but the secrets that it does not name (Grafana's pkg/api/datasources.go,
+        # UpdateDataSourceByUID): what an administrator added stays, such as the file of a certificate.
+        body["jsonData"] = (there.get("jsonData") or {}) | body["jsonData"]
+        kept = {"isDefault": there.get("isDefault", False), "version": there.get("version", 0)}
+        self._ask("PUT", f"/api/datasources/uid/{UID}", body | kept)
         return "renewed"
 
     def _find(self, path: str) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sbpgmon.panels import Panel
+from sbpgmon.present.macros import for_grafana
 
 PLUGINS = {"bar": "barchart"}  # the others bear the names of their kinds
 # Two words of Grafana's for what stands above and below a chart.
@@ -23,6 +24,38 @@ def is_series(panel: Panel) -> bool:
 
 def format_of(panel: Panel) -> str:
     return "time_series" if is_series(panel) else "table"
+
+
+def query_of(panel: Panel) -> str:
+    """The SQL of such a panel, as Grafana is to have it."""
+    sql = for_grafana(panel.sql)
+    return _at_the_end(panel, sql) if panel.kind == "heatmap" else sql
+
+
+def _at_the_end(panel: Panel, sql: str) -> str:
+    """The query with the end of each cell as its time.
+
+    Grafana takes the time of a heatmap's rows for the end of a cell, and the first step for the width of all (11 to 13:
+    public/app/features/transformers/calculateHeatmap/heatmap.ts, rowsToCellsHeatmap: `xMax`); ours is the beginning.
+    """
+    others = ", ".join(f"c.{column.name}" for column in panel.columns if column.kind != "time")
+    return f"""with cells as materialized (
+{sql}
+)
+select
+  c.time + coalesce(
+    (
+      select min(s.step)
+      from (
+        select t.time - lag(t.time) over (order by t.time) as step
+        from (select distinct x.time from cells as x) as t
+      ) as s
+    ),
+    interval '$__interval_ms ms'
+  ) as time,
+  {others}
+from cells as c
+order by 1, 2"""
 
 
 def custom_of(panel: Panel) -> dict[str, Any]:
@@ -90,13 +123,18 @@ def _reduced(panel: Panel) -> dict[str, Any]:
     return {"calcs": ["lastNotNull"], "fields": "", "values": not is_series(panel)}
 
 
+def has_states(panel: Panel) -> bool:
+    """Whether a value of it, or of one of its columns, stands for a state."""
+    return bool(panel.thresholds or panel.states or any(column.thresholds or column.states for column in panel.columns))
+
+
 def _stat(panel: Panel) -> dict[str, Any]:
     has_names = bool(panel.labels) or len(panel.values) > 1
     return {
         "reduceOptions": _reduced(panel),
         "orientation": "auto",
         "textMode": "value_and_name" if has_names else "value",
-        "colorMode": "background_solid" if panel.thresholds or panel.states else "none",
+        "colorMode": "background_solid" if has_states(panel) else "none",
         "graphMode": "area" if is_series(panel) else "none",
         "justifyMode": "auto",
         "wideLayout": True,
@@ -118,8 +156,7 @@ def _gauge(panel: Panel) -> dict[str, Any]:
 
 
 def _table(_: Panel) -> dict[str, Any]:
-    footer = {"show": False, "reducer": ["sum"], "fields": "", "countRows": False}
-    return {"cellHeight": "sm", "showHeader": True, "footer": footer, "sortBy": []}
+    return {"frameIndex": 0, "cellHeight": "sm", "showHeader": True, "sortBy": []}
 
 
 def _bar(panel: Panel) -> dict[str, Any]:
@@ -141,6 +178,7 @@ def _bar(panel: Panel) -> dict[str, Any]:
 
 
 def _heatmap(panel: Panel) -> dict[str, Any]:
+    ends = {"min": panel.minimum, "max": panel.maximum}
     return {
         "calculate": False,
         "cellGap": 1,
@@ -153,6 +191,7 @@ def _heatmap(panel: Panel) -> dict[str, Any]:
             "fill": "dark-orange",
             "scale": "exponential",
             "reverse": False,
+            **{key: value for key, value in ends.items() if value is not None},
         },
         "exemplars": {"color": "rgba(255,0,255,0.7)"},
         "filterValues": {"le": 1e-9},
