@@ -90,6 +90,7 @@ def _tier(catalog: Catalog, retention_of: RetentionOf) -> list[str]:
         f"COMMENT ON FUNCTION {signature} IS 'The finest tier of a metric that is not finer than asked for and still "
         "reaches back to from_time; a finer one while the history is so young that this one has next to nothing: "
         "tier(''stat_statements'', $__interval_ms, $__timeFrom()::timestamptz)'",
+        f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC",
     ]
 
 

@@ -153,3 +153,35 @@ def test_calls_that_are_not_known_are_not_none(lab: Lab) -> None:
         assert [r[name.partition("/")[2]] for r in found] == [None, 0, rate], name
     split = panel(lab, "query_detail/time_split", 120, 300, seconds=60, queryid="1")
     assert [r["rest"] for r in split] == [None, 0, pytest.approx(0.01)]
+
+
+# A history that has just begun
+
+
+def test_a_history_of_a_minute_is_on_every_chart(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A month is asked for in hours, of which there is none yet; what there is comes from the finest tier."""
+    monkeypatch.setattr(laboratory, "NOON", datetime.now(UTC) - timedelta(seconds=61))
+    used = {"client_backends": 50, "max_connections": 103, "superuser_reserved_connections": 3}
+    for second in (0, 30, 60):
+        lab.write("server", [row("server", up=1)], second)
+        lab.write("stat_database", [row("stat_database", datid=1, datname="app", xact_commit=second * 10)], second)
+        lab.write("connection_slots", [row("connection_slots", **used)], second)
+        lab.write("connections", [row("connections", state="active", connections=50)], second)
+        lab.write("database_size", [row("database_size", datid=1, datname="app", size_bytes=1000)], second)
+        spent = {"calls": second, "total_exec_time": second * 10.0}
+        lab.write("stat_statements", [row("stat_statements", **STATEMENT, **spent)], second)
+    began(lab, 0)
+    for days in (1, 7, 30, 365):
+        since, step = 61 - days * 86400, days * 86.4
+        of = {"seconds": step, "queryid": "1"}
+        assert panel(lab, "infrastructure/load", since, 61, **of)[0]["tps"] == 10
+        assert {r["commits"] for r in panel(lab, "infrastructure/transactions", since, 61, **of)} >= {10}
+        assert panel(lab, "infrastructure/connection_use", since, 61, **of) == [{"utilisation_ratio": 0.5}]
+        assert panel(lab, "infrastructure/connections", since, 61, **of)[-1]["connections"] == 50
+        assert panel(lab, "infrastructure/sizes", since, 61, **of)[-1]["size_bytes"] == 1000
+        assert panel(lab, "query_detail/calls", since, 61, **of)[-1]["calls_per_second"] == 1
+        assert panel(lab, "executive/connections", since, 61, **of)[0]["peak_ratio"] == 0.5
+        assert panel(lab, "executive/size", since, 61, **of)[-1]["size_bytes"] == 1000
+        assert panel(lab, "executive/growth", since, 61, **of)[0]["size_bytes"] == 1000
+        assert panel(lab, "overview/targets", since, 61, **of)[0]["tps"] == 10
+        assert panel(lab, "agent/watched_by_target", since, 61, **of)[0]["watched_ratio"] == 1

@@ -207,14 +207,17 @@ def test_names_are_values_to_the_function(conn: psycopg.Connection[Any]) -> None
         assert conn.execute(query, (name,)).fetchall() == []
 
 
-def test_one_function_runs_as_its_owner_and_looks_nowhere_else(walls: Walls) -> None:
+def test_two_functions_run_as_their_owner_and_look_nowhere_else(walls: Walls) -> None:
     with walls.database.connect() as admin:
         found = admin.execute(
             "SELECT proname, proconfig, rolsuper, proacl::text NOT LIKE '%%{=X%%' AND proacl::text NOT LIKE '%%,=X%%' "
             "FROM pg_proc AS p JOIN pg_roles AS r ON r.oid = proowner "
-            "WHERE pronamespace = 'monitoring'::regnamespace AND prosecdef".replace("%%", "%")
+            "WHERE pronamespace = 'monitoring'::regnamespace AND prosecdef ORDER BY 1".replace("%%", "%")
         ).fetchall()
-    assert found == [("top_statements", ["search_path=pg_catalog, pg_temp", "jit=off"], False, True)]
+    assert found == [
+        ("tier", ["search_path=pg_catalog, pg_temp"], False, True),
+        ("top_statements", ["search_path=pg_catalog, pg_temp", "jit=off"], False, True),
+    ]
 
 
 def test_what_lies_in_the_readers_own_schema_is_not_run_as_the_owner(conn: psycopg.Connection[Any]) -> None:

@@ -1,7 +1,8 @@
 -- Size of all databases
 --
 -- All files of all databases, summed: the mean of an hour for each hour, day, or week, by the length of the time range;
--- where a reading is missing, the last known one. What disks and backups have to hold.
+-- where a reading is missing, the last known one. In the first hours of a history it is the mean of what there is. What
+-- disks and backups have to hold.
 --
 -- kind: timeseries
 -- unit: bytes
@@ -39,7 +40,23 @@ from (
       join monitoring.database_size as x
         on x.time = s.at
         and x.tier = '1h'
+        and monitoring.tier('database_size', 3600000, $__timeFrom()::timestamptz) = '1h'
         and x.time >= date_bin(case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '90 days' then interval '7 days' when $__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '3 days' then interval '24 hours' else interval '1 hour' end, $__timeFrom()::timestamptz, timestamptz 'epoch') and x.time < $__timeTo()::timestamptz
+      group by 1, 2
+      union all
+      select y.time, y.target, avg(y.size_bytes)
+      from (
+        select
+          date_bin(case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '90 days' then interval '7 days' when $__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '3 days' then interval '24 hours' else interval '1 hour' end, x.time, timestamptz 'epoch') as time,
+          x.time as at,
+          x.target,
+          sum(x.size_bytes) as size_bytes
+        from monitoring.database_size as x
+        where x.tier = monitoring.tier('database_size', 3600000, $__timeFrom()::timestamptz)
+          and x.tier <> '1h'
+          and x.time >= date_bin(case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '90 days' then interval '7 days' when $__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '3 days' then interval '24 hours' else interval '1 hour' end, $__timeFrom()::timestamptz, timestamptz 'epoch') and x.time < $__timeTo()::timestamptz
+        group by 1, 2, 3
+      ) as y
       group by 1, 2
     ) as d on d.time = g.at and d.target = t.target
     where t.target in ($target)

@@ -43,7 +43,16 @@ from (
     join monitoring.database_size as x
       on x.time = g.at
       and x.tier = '1h'
+      and monitoring.tier('database_size', 3600000, $__timeFrom()::timestamptz) = '1h'
       and x.time >= date_bin(case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '90 days' then interval '7 days' when $__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '3 days' then interval '24 hours' else interval '1 hour' end, $__timeFrom()::timestamptz, timestamptz 'epoch') and x.time < $__timeTo()::timestamptz
+      and x.target in ($target)
+    group by 1, 2
+    union all
+    select x.time, x.target, sum(x.size_bytes)
+    from monitoring.database_size as x
+    where x.tier = monitoring.tier('database_size', 3600000, $__timeFrom()::timestamptz)
+      and x.tier <> '1h'
+      and x.time >= $__timeFrom()::timestamptz and x.time < $__timeTo()::timestamptz
       and x.target in ($target)
     group by 1, 2
   ) as d
