@@ -13,6 +13,7 @@ import pytest
 from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.errors import ConfigError, GrafanaError
 from sbpgmon.present.grafana.datasource import DataSource
+from sbpgmon.present.grafana.provisioning import provisioning_files
 from sbpgmon.present.grafana.push import Grafana
 
 DASHBOARDS = load_catalog().dashboards
@@ -183,3 +184,16 @@ def test_what_is_no_url(url: str) -> None:
 )
 def test_the_address_as_grafana_writes_it(host: str, url: str) -> None:
     assert DataSource(host, 5433, "d", "u", "disable", 14).url == url
+
+
+def test_a_dollar_is_no_variable_in_a_file() -> None:
+    """Grafana expands variables in each text of a provisioning file, and `$$` stands for a dollar."""
+    files = provisioning_files({}, DataSource("db$1", 5432, "or$ders", "gr${a}f", "require", 18), "/var/$lib")
+
+    def read(name: str) -> Any:
+        return json.loads(files[f"provisioning/{name}/sbpgmon.yaml"].split("\n", 1)[1])
+
+    [source] = read("datasources")["datasources"]
+    assert (source["url"], source["user"], source["jsonData"]["database"]) == ("db$$1:5432", "gr$${a}f", "or$$ders")
+    assert source["secureJsonData"] == {"password": "$SBPGMON_GRAFANA_PASSWORD"}
+    assert read("dashboards")["providers"][0]["options"]["path"] == "/var/$$lib"
