@@ -29,7 +29,7 @@ from monitoring.statements as s
 where s.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
   and s.time >= $__timeFrom()::timestamptz and s.time < $__timeTo()::timestamptz
   and s.target = ${target:sqlstring}
-  and s.queryid::text = ${queryid:sqlstring}
+  and s.queryid = least(greatest(substring(${queryid:sqlstring} from '^-?[0-9]{1,19}$')::numeric, -9223372036854775808), 9223372036854775807)::bigint
 group by s.query, s.usename, s.datname, s.toplevel
 order by sum(s.total_exec_time) desc nulls last, s.usename, s.datname
 limit 50

@@ -34,7 +34,7 @@ from (
   where s.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
     and s.time >= $__timeFrom()::timestamptz and s.time < $__timeTo()::timestamptz
     and s.target = ${target:sqlstring}
-    and s.queryid::text = ${queryid:sqlstring}
+    and s.queryid = least(greatest(substring(${queryid:sqlstring} from '^-?[0-9]{1,19}$')::numeric, -9223372036854775808), 9223372036854775807)::bigint
 ) as f
 cross join (
   select sum(c.covered_seconds) as covered_seconds

@@ -43,7 +43,7 @@ left join (
   where s.tier = monitoring.tier('stat_statements', $__interval_ms, $__timeFrom()::timestamptz)
     and s.time >= $__timeFrom()::timestamptz and s.time < $__timeTo()::timestamptz
     and s.target = ${target:sqlstring}
-    and s.queryid::text = ${queryid:sqlstring}
+    and s.queryid = least(greatest(substring(${queryid:sqlstring} from '^-?[0-9]{1,19}$')::numeric, -9223372036854775808), 9223372036854775807)::bigint
   group by 1
 ) as f using (time)
 order by 1
