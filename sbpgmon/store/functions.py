@@ -247,7 +247,7 @@ BEGIN
     'WITH summed AS (SELECT series_id, sum(x::%s) AS x FROM (%s) AS f GROUP BY 1),
     first AS (SELECT series_id, x FROM summed WHERE x > 0 ORDER BY x DESC, series_id LIMIT $2),
     total AS (SELECT s.target_id, sum(u.x) AS x FROM summed AS u JOIN {series} AS s USING (series_id)
-      WHERE s.toplevel GROUP BY 1)
+      WHERE s.toplevel AND s.target_id = ANY ($1) GROUP BY 1)
     SELECT (SELECT array_agg(series_id ORDER BY x DESC, series_id) FROM first),
       (SELECT array_agg(x::numeric ORDER BY x DESC, series_id) FROM first),
       (SELECT jsonb_object_agg(target_id, x) FROM total)',

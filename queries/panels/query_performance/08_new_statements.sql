@@ -1,8 +1,8 @@
 -- New statements
 --
--- Statements that ran in the range and not in the stretch of the same length just before it, those that took most time
--- first. After a release they are what it brought along. It says nothing where less than half of the stretch before was
--- watched.
+-- Statements that ran in the range and not in the stretch of the same length just before it, among the 500 that took
+-- most time, the first of these first. After a release they are what it brought along. It says nothing where less than
+-- half of the stretch before was watched.
 --
 -- kind: table
 -- unit: short
@@ -31,7 +31,7 @@ select
   n.target,
   n.queryid::text as queryid
 from monitoring.top_statements(
-  ${target:sqlstring}, $__timeFrom()::timestamptz, $__timeTo()::timestamptz, 'total_exec_time', 1000, '{}',
+  ${target:sqlstring}, $__timeFrom()::timestamptz, $__timeTo()::timestamptz, 'total_exec_time', 500, '{}',
   $__timeFrom()::timestamptz - ($__timeTo()::timestamptz - $__timeFrom()::timestamptz)
 ) as n
 where n.calls_before = 0
