@@ -185,3 +185,27 @@ def test_a_history_of_a_minute_is_on_every_chart(lab: Lab, monkeypatch: pytest.M
         assert panel(lab, "executive/growth", since, 61, **of)[0]["size_bytes"] == 1000
         assert panel(lab, "overview/targets", since, 61, **of)[0]["tps"] == 10
         assert panel(lab, "agent/watched_by_target", since, 61, **of)[0]["watched_ratio"] == 1
+
+
+# Sums over targets that are read at different times
+
+
+def test_a_sum_over_targets_does_not_swing_with_their_polls(lab: Lab) -> None:
+    """Each is read once a minute, 30 s apart: points of 15 s would have one of them, or none."""
+    for name, offset, tps in (("a", 10, 10), ("b", 40, 20)):
+        lab.target = name
+        for number in range(31):
+            done = {"datid": 1, "datname": "app", "xact_commit": number * 60 * tps}
+            lab.write("stat_database", [row("stat_database", **done)], 60 * number + offset)
+    found = panel(lab, "executive/transactions", 70, 1470, targets=["a", "b"])
+    assert {r["tps"] for r in found} == {30}
+    assert found[-1]["time"] == 1320  # of the next point, one is not there yet
+
+
+def test_the_slowest_target_is_found_though_another_was_read_later(lab: Lab) -> None:
+    for name, second, taken in (("a", 0, 0.5), ("b", 40, 0.001)):
+        lab.target = name
+        kinds = [row("tenant_switch", kind=kind, switch_seconds=taken) for kind in ("warm", "cold")]
+        lab.write("tenant_switch", kinds, second)
+    found = panel(lab, "tenants/switch_time", 0, 60, targets=["a", "b"], tenant="x")
+    assert {r["kind"]: r["slowest_seconds"] for r in found} == {"warm": 0.5, "cold": 0.5}

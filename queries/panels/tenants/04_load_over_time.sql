@@ -2,7 +2,8 @@
 --
 -- Rows read and written a second: the eight chosen tenants with the most in the time range, and all other tenants of the
 -- chosen targets together. A band that widens while the others thin out is a tenant that takes the database from them:
--- see the noisy neighbours below. A gap is a stretch that nobody watched.
+-- see the noisy neighbours below. A point is of 2 minutes or more; a gap is a stretch that
+-- nobody watched.
 --
 -- kind: timeseries
 -- unit: ops
@@ -35,13 +36,29 @@ with top as materialized (
     and a.target in ($target)
   group by 1, 2, 3
 ), watched as materialized (
-  select c.time, c.target, c.covered_seconds
+  select c.time, c.target, sum(c.covered_seconds) as covered_seconds
   from monitoring.coverage as c
   where c.metric = 'tenant_activity'
     and c.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 300), $__timeFrom()::timestamptz)
     and c.time >= $__timeFrom()::timestamptz
     and c.time < $__timeTo()::timestamptz
     and c.target in ($target)
+  group by 1, 2
+), complete as (
+  select n.time
+  from (
+    select
+      w.time,
+      count(*) as targets,
+      lag(count(*)) over (order by w.time) as before,
+      lead(count(*)) over (order by w.time) as after
+    from (
+      select distinct date_bin(greatest('$__interval_ms ms'::interval, interval '2 minutes'), x.time, timestamptz 'epoch') as time, x.target from watched as x
+    ) as w
+    group by 1
+  ) as n
+  where (n.time + greatest('$__interval_ms ms'::interval, interval '2 minutes') <= $__timeTo()::timestamptz or n.targets >= coalesce(n.before, 0))
+    and (n.time >= $__timeFrom()::timestamptz or n.targets >= coalesce(n.after, 0))
 )
 select
   x.time,
@@ -49,7 +66,7 @@ select
   sum(x.load) as load
 from (
   select
-    date_bin('$__interval_ms ms', b.time, timestamptz 'epoch') as time,
+    date_bin(greatest('$__interval_ms ms'::interval, interval '2 minutes'), b.time, timestamptz 'epoch') as time,
     coalesce(b.tenant || ' (' || b.target || ')', 'All others') as tenant,
     b.target,
     (sum(b.touched) / nullif(sum(c.covered_seconds) filter (where b.touched is not null), 0))::double precision as load
@@ -57,5 +74,6 @@ from (
   left join watched as c on c.time = b.time and c.target = b.target
   group by 1, 2, 3
 ) as x
+join complete as c on c.time = x.time
 group by 1, 2
 order by 1, 2

@@ -27,13 +27,14 @@ with activity as materialized (
     and a.time < $__timeTo()::timestamptz
     and a.target in ($target)
 ), watched as materialized (
-  select c.time, c.target, c.covered_seconds
+  select c.time, c.target, sum(c.covered_seconds) as covered_seconds
   from monitoring.coverage as c
   where c.metric = 'tenant_activity'
     and c.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 170), $__timeFrom()::timestamptz)
     and c.time >= $__timeFrom()::timestamptz
     and c.time < $__timeTo()::timestamptz
     and c.target in ($target)
+  group by 1, 2
 ), by_tenant as (
   select
     a.target,

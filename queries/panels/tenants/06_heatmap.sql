@@ -29,13 +29,14 @@ with activity as materialized (
   order by sum(a.touched) desc nulls last, a.target, a.tenant
   limit 20
 ), watched as materialized (
-  select c.time, c.target, c.covered_seconds
+  select c.time, c.target, sum(c.covered_seconds) as covered_seconds
   from monitoring.coverage as c
   where c.metric = 'tenant_activity'
     and c.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 170), $__timeFrom()::timestamptz)
     and c.time >= $__timeFrom()::timestamptz
     and c.time < $__timeTo()::timestamptz
     and c.target in ($target)
+  group by 1, 2
 ), loads as (
   select
     date_bin('$__interval_ms ms', a.time, timestamptz 'epoch') as time,

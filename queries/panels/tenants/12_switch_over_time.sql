@@ -17,7 +17,7 @@
 --   cold_median   value  Cold, median
 --   cold_slowest  value  Cold, slowest
 select
-  date_bin('$__interval_ms ms', s.time, timestamptz 'epoch') as time,
+  date_bin(greatest('$__interval_ms ms'::interval, interval '15 minutes'), s.time, timestamptz 'epoch') as time,
   percentile_cont(0.5) within group (order by s.switch_seconds) filter (where s.kind = 'warm') as warm_median,
   max(s.switch_seconds) filter (where s.kind = 'warm') as warm_slowest,
   percentile_cont(0.5) within group (order by s.switch_seconds) filter (where s.kind = 'cold') as cold_median,
