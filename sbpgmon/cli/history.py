@@ -30,13 +30,17 @@ class Moment(click.ParamType[datetime]):
             return datetime.now(UTC)
         try:
             return datetime.now(UTC) - timedelta(seconds=parse_seconds(value))
-        except (ValueError, OverflowError):
+        except ValueError:
             pass
+        except OverflowError:
+            self.fail(f"{value!r} is longer ago than the calendar goes.", param, ctx)
         try:
             moment = datetime.fromisoformat(value)
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except OverflowError:
+            self.fail(f"{value!r} is not within the years 1 to 9999, in UTC.", param, ctx)
         except ValueError:
             self.fail(f"{value!r} is neither a duration (15m, 1h, 7d) nor a moment (2026-11-21T10:00).", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Duration(click.ParamType[float]):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -18,6 +19,9 @@ from sbpgmon.errors import ConfigError
 from sbpgmon.panels import Dashboard
 from sbpgmon.present.report.frames import Question, Report, choose, read
 from sbpgmon.store.connection import StoreConnection
+
+_SHORTEST = timedelta(seconds=1)  # of a range
+_STDOUT = Path("-")
 
 
 @click.command()
@@ -37,7 +41,7 @@ from sbpgmon.store.connection import StoreConnection
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where to write.  [default: sbpgmon-report-TIME.html here]",
+    help="Where to write; - for stdout.  [default: sbpgmon-report-TIME.html here]",
 )
 @click.pass_obj
 def report(
@@ -59,7 +63,11 @@ def report(
     a ticket, read it on a phone, print it. A picture of one panel (`--format png`) needs `pip install sbpgmon[png]`.
     """
     if since >= until:
-        raise ConfigError("--since is not before --until.", "Give --since an earlier moment.")
+        raise ConfigError(
+            "--since is not before --until.", "Give --since an earlier moment; 15m or 7d count back from now."
+        )
+    if until - since < _SHORTEST:
+        raise ConfigError("From --since to --until it is less than a second.", "Give --since an earlier moment.")
     if form == "png" and not panel:
         raise ConfigError(
             "A picture is of one panel.",
@@ -92,7 +100,8 @@ def report(
 
         content = page_of(found).encode()
     _write(file, content)
-    click.echo(f"Wrote {file} ({_in_words(found, len(content))})")
+    said = _in_words(found, len(content))
+    click.echo(f"Wrote {'to stdout' if file == _STDOUT else file} ({said})", err=file == _STDOUT)
 
 
 def _values(variables: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -112,6 +121,8 @@ def _file(output: Path | None, form: str, dashboard: str, panel: str | None) -> 
     """Where to write, found out before anything is read; raises ConfigError."""
     time = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     file = output or Path(f"sbpgmon-{dashboard}-{panel}-{time}.png" if form == "png" else f"sbpgmon-report-{time}.html")
+    if file == _STDOUT:
+        return file
     if file.is_dir():
         raise ConfigError(f"{file} is a folder.", "Name a file in it: -o FILE.")
     if not file.absolute().parent.is_dir():
@@ -138,23 +149,41 @@ def _read(store: StoreConnection, dashboards: Sequence[Dashboard], question: Que
 
 
 def _write(file: Path, content: bytes) -> None:
-    """All of it or nothing; raises ConfigError."""
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.absolute().parent)
+    """All of it or nothing, except to stdout and to what is no plain file; raises ConfigError."""
+    if file == _STDOUT:
         try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            mask = os.umask(0)
-            os.umask(mask)
-            Path(name).chmod(0o666 & ~mask)
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
             raise
-    except OSError as error:
-        raise ConfigError(
-            f"{file} cannot be written: {error.strerror or error}.", "Name another file: -o FILE."
-        ) from None
+        except OSError as error:
+            raise ConfigError(f"stdout cannot be written: {error.strerror or error}.", "Give -o FILE.") from None
+        return
+    try:
+        # Not the link, but what it leads to; and a device or a pipe is written to, never replaced by a file.
+        real = file.resolve() if file.is_symlink() else file
+        if file.exists() and not file.is_file():
+            file.write_bytes(content)
+        else:
+            _replace(real, content)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{file} cannot be written: {reason}.", "Name another file: -o FILE.") from None
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Puts a new file in the place of the old one."""
+    handle, name = tempfile.mkstemp(prefix=".sbpgmon-report.", dir=file.absolute().parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(name).chmod(0o666 & ~mask)
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def _in_words(found: Report, size: int) -> str:

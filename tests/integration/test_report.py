@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
-from tests.integration.support import OWNER, TARGET, Site
+from tests.integration.support import GRAFANA, OWNER, TARGET, Site
 
 _ABOUT = 'title = "Own"\ndescription = "Made for a test."\nlevel = "raw"\norder = 9\n'
 _PANEL = """-- {title}
@@ -78,6 +81,10 @@ def test_what_is_asked_for_has_to_be_there(polled: Site) -> None:
         (["--var", "nope"], "--var nope is not NAME=VALUE.", "--var queryid=123"),
         (["--var", "target=app"], "another way to say --target", "--target app"),
         (["--since", "1h", "--until", "2h"], "--since is not before --until.", "earlier"),
+        (["--since", "0s"], "less than a second", "earlier"),
+        (["--since", "9999999d"], "longer ago than the calendar goes", ""),
+        (["--since", "0001-01-01T00:00+14:00"], "not within the years 1 to 9999", ""),
+        (["--until", "9999-12-31T23:59-12:00"], "not within the years 1 to 9999", ""),
         (["--format", "png"], "A picture is of one panel.", "--panel NAME"),
         (["--width", "500"], "--width and --height are for pictures.", "png"),
         (["-o", str(polled.folder)], f"{polled.folder} is a folder.", "Name a file"),
@@ -184,3 +191,53 @@ def test_an_older_file_stays_when_the_new_one_cannot_be_made(polled: Site) -> No
     polled.run("report", "--dashboard", "overview", "-o", str(file))
     assert file.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert OWNER not in file.read_text(encoding="utf-8")
+
+
+def test_a_device_is_written_to_and_not_replaced(polled: Site) -> None:
+    pipe = polled.folder / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = Thread(target=lambda: read.append(pipe.read_text(encoding="utf-8")), daemon=True)
+    reader.start()
+    polled.run("report", "--dashboard", "overview", "-o", str(pipe))
+    reader.join(10)
+    assert read[0].endswith("</html>\n")
+    assert pipe.is_fifo()
+    # A link of our own to it: not even a program that replaced it could harm the device.
+    full = polled.folder / "full"
+    full.symlink_to("/dev/full")
+    done = polled.run("report", "--dashboard", "overview", "-o", str(full), check=2)
+    assert "cannot be written: No space left on device." in done.stderr
+    assert full.is_symlink()
+
+
+def test_a_link_stays_and_leads_to_the_report(polled: Site) -> None:
+    (polled.folder / "of the day").mkdir()
+    link, file = polled.folder / "latest.html", polled.folder / "of the day" / "r.html"
+    link.symlink_to(file)
+    polled.run("report", "--dashboard", "overview", "-o", str(link))
+    assert link.is_symlink()
+    assert file.read_text(encoding="utf-8").endswith("</html>\n")
+
+
+def test_to_stdout_and_what_was_done_to_stderr(polled: Site) -> None:
+    done = polled.run("report", "--dashboard", "overview", "-o", "-", cwd=polled.folder)
+    assert done.stdout.startswith("<!doctype html>")
+    assert done.stdout.endswith("</html>\n")
+    assert done.stderr.startswith("Wrote to stdout (")
+    assert not (polled.folder / "-").exists()
+
+
+def test_the_role_of_grafana_can_have_a_report(polled: Site) -> None:
+    polled.configure(store=polled.database.dsn(GRAFANA))
+    done = polled.run("report", "--since", "15m", "-o", str(polled.folder / "r.html"))
+    assert "could not be read" not in done.stdout
+    assert "overview.targets" in data_of(polled.folder / "r.html")
+
+
+def test_a_role_that_may_not_read_the_views(polled: Site, make_role: Any) -> None:
+    role = make_role()
+    polled.configure(store=polled.database.dsn(role))
+    done = polled.run("report", "-o", str(polled.folder / "r.html"), check=23)
+    assert f"The role {role} may not read the views of monitoring." in done.stderr
+    assert "grafana_reader" in done.stderr

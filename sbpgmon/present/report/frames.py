@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sbpgmon.errors import ConfigError, PanelError, SchemaGoneError, StoreError
+from sbpgmon.errors import ConfigError, PanelError, SchemaGoneError, StoreError, StoreRefusedError
 from sbpgmon.panels import Dashboard, Panel, PanelColumn, Variable
 from sbpgmon.present.macros import Scope, expand, interval_ms
-from sbpgmon.store.connection import StoreConnection
+from sbpgmon.store.connection import GONE, GONE_WAY_OUT, StoreConnection
+from sbpgmon.store.preflight import own_schema
+from sbpgmon.store.schema import SCHEMA
 from sbpgmon.store.version import check
 
 POINTS = 200  # of a chart over the range
@@ -21,6 +23,16 @@ _TIMEOUT = "30s"
 TARGET = "target"
 # By its dearest statement, which is quicker to find than a sum, and nearly as good a guess.
 _BUSIEST = "SELECT s.target FROM monitoring.top_statements(NULL, %(since)s, %(until)s, 'total_exec_time', 1) AS s"
+# Of the role: may it see the revision, and a view?
+_RIGHTS = """
+SELECT current_user, bool_or(c.relname = 'alembic_version' AND r.may), bool_or(c.relname = 'targets' AND r.may)
+FROM pg_namespace AS n
+  JOIN pg_class AS c ON c.relnamespace = n.oid
+  CROSS JOIN LATERAL (
+    SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS may
+  ) AS r
+WHERE n.nspname = %(schema)s AND c.relname IN ('alembic_version', 'targets')
+"""
 
 Cell = float | int | str | None  # times are milliseconds since 1970
 
@@ -112,9 +124,8 @@ def read(
     A panel whose query fails says so in its frame, and the others are read. Raises ConfigError for a target or a
     variable that is not there, StoreError and its kin when the store is none of ours or cannot be reached.
     """
-    with store.transaction(transaction_read_only="on") as conn:
-        check(conn)
-    known = [row["name"] for row in store.query("SELECT t.name FROM monitoring.target AS t ORDER BY 1")]
+    _check_store(store)
+    known = [row["target"] for row in store.query("SELECT t.target FROM monitoring.targets AS t ORDER BY 1")]
     _check_names(dashboards, question, known)
     generated = datetime.now(UTC)
     shown = []
@@ -126,6 +137,27 @@ def read(
             frames.append(_frame(store, panel, dashboard.variables, _scope(question, values)))
         shown.append(Shown(dashboard, values, tuple(frames)))
     return Report(tuple(shown), question, question.targets or tuple(known), len(known), generated)
+
+
+def _check_store(store: StoreConnection) -> None:
+    """Raises StoreError's kin where there is nothing to read.
+
+    Whoever may read the views can have a report, such as Grafana's role. It cannot see the schema's revision: what an
+    older store lacks, the panels then say.
+    """
+    with store.transaction(transaction_read_only="on") as conn:
+        if own_schema(conn) is None:
+            raise SchemaGoneError(GONE, GONE_WAY_OUT)
+        row = conn.execute(_RIGHTS.encode(), {"schema": SCHEMA}).fetchone()
+        assert row is not None
+        role, may_see_revision, may_read = row
+        if may_see_revision:
+            check(conn)
+    if not may_read:
+        raise StoreRefusedError(
+            f"The role {role} may not read the views of {SCHEMA}.",
+            f"Use grafana_reader or the role that owns {SCHEMA}; `sbpgmon grants` prints both.",
+        )
 
 
 def _named(panels: Iterable[Panel], name: str) -> tuple[Panel, ...]:
