@@ -53,7 +53,7 @@ def parse_header(path: Path, keys: frozenset[str]) -> Header:
     """The header and the query of one file; raises QueryFileError with file and line."""
     try:
         # Not splitlines(): a literal may hold what Unicode calls a line's end.
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise QueryFileError(f"{path}:1: cannot be read: {error}.", "It must be a UTF-8 text file.") from None
     end = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))
@@ -67,9 +67,9 @@ def parse_header(path: Path, keys: frozenset[str]) -> Header:
 
     for number, raw in enumerate(lines[:end], start=1):
         line = raw[2:].rstrip()
-        body = line[1:] if line.startswith(" ") else line
+        body = line[1:] if line.startswith((" ", "\t")) else line
         match = _KEY.match(body)
-        if in_columns and body.startswith(" "):
+        if in_columns and body.startswith((" ", "\t")):
             columns.append((number, body.strip()))
         elif match:
             key, value = match[1], (match[2] or "").strip()

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from sbpgmon.catalog.header import Header
 from sbpgmon.errors import QueryFileError
 from sbpgmon.panels import STATES, UNITS, PanelColumn, StateOf, Threshold
 
+_MAX_DECIMALS = 15  # more a double does not have
 KINDS = ("time", "label", "value")
 _COLUMN = re.compile(r"([a-z_][a-z0-9_]*)\s+(\w+)(?:\s+(.*))?\Z")
 _UNIT = re.compile(r"\s*\[([^\]]*)\]\Z")
@@ -59,7 +61,7 @@ def thresholds_of(header: Header, line: int, text: str) -> tuple[Threshold, ...]
     for words in filter(None, (part.split() for part in text.split(","))):
         *before, state = words
         try:
-            value = float(before[0]) if found and len(before) == 1 else None
+            value = _finite(before[0]) if found and len(before) == 1 else None
         except ValueError:
             raise _wrong(header, line, "thresholds", text) from None
         last = found[-1].value if found else None
@@ -84,9 +86,24 @@ def numbers(header: Header, key: str) -> float | None:
     """A number, or None where the key is absent; raises QueryFileError."""
     line, text = header.value(key, "")
     try:
-        return float(text) if text else None
+        return _finite(text) if text else None
     except ValueError:
         raise header.fail(line, f"`{key}: {text}` is not a number", _WAY_OUT) from None
+
+
+def decimals_of(header: Header) -> int | None:
+    """The `decimals:` of a header, or None where the unit decides; raises QueryFileError."""
+    line, text = header.value("decimals", "")
+    if text and not (text.isascii() and text.isdecimal() and int(text) <= _MAX_DECIMALS):
+        raise header.fail(line, f"`decimals: {text}` is not a number from 0 to {_MAX_DECIMALS}", _WAY_OUT)
+    return int(text) if text else None
+
+
+def _finite(text: str) -> float:
+    """A number that JSON has, too; raises ValueError."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError(text)
+    return value
 
 
 def _wrong(header: Header, line: int, key: str, text: str) -> QueryFileError:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sbpgmon.catalog.header import Header, choice, named, parse_header, single_statement
 from sbpgmon.catalog.names import MAX_LENGTH, PATTERN
-from sbpgmon.catalog.panel_columns import numbers, parse_column, states_of, thresholds_of
+from sbpgmon.catalog.panel_columns import decimals_of, numbers, parse_column, states_of, thresholds_of
 from sbpgmon.errors import QueryFileError
 from sbpgmon.panels import HEIGHTS, KINDS, LEVELS, UNITS, WIDTH, Dashboard, Panel, Variable
 
@@ -23,9 +23,11 @@ PANEL_KEYS = frozenset(
 )  # fmt: skip
 VARIABLE_KEYS = frozenset(["needs", "multi", "of_range"])
 VARIABLES = "variables"
+ALL = "all"  # what a command calls every dashboard
 # What is no variable of ours: `$__interval`, `$__timeFrom()`, `$1`.
 _USED = re.compile(r"\$(?:([a-z][a-z0-9_]*)|\{([a-z][a-z0-9_]*)(?::([a-z]+))?\})")
 _FILE = re.compile(r"(\d\d)_([a-z][a-z0-9_]*)\Z")
+_SELECT = re.compile(r"\s*(?:\(|(?:select|with|values|table)\b)", re.IGNORECASE)
 _COMMENT = re.compile(r"--|/\*")
 _SIZE = re.compile(r"(\d+)x(\d+)\Z")
 _WAY_OUT = "See CONTRIBUTING.md, «Add a panel»."
@@ -63,6 +65,10 @@ def load_dashboards(
                 _twice(variable.path, f"variable named {variable.name}", problems)
             elif not set(variable.needs) - set(served):
                 variables[variable.name] = variable
+        problems.extend(
+            QueryFileError(f"{path}:1: the file lies in no dashboard's folder.", "Put it into panels/DASHBOARD.")
+            for path in sorted(root.glob("*.sql"))
+        )
         for folder in sorted(path for path in root.glob("*/") if path.name != VARIABLES):
             if (path := folder / "dashboard.toml").exists():
                 if folder.name in about:
@@ -186,8 +192,10 @@ def _twice(path: Path, what: str, problems: list[QueryFileError]) -> None:
 
 def _parse_about(path: Path) -> _About:
     _is_name(path, path.parent.name)
+    if path.parent.name == ALL:
+        raise QueryFileError(f"{path}:1: a dashboard cannot be named {ALL}, which means every one.", "Rename it.")
     try:
-        return _About.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return _About.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise QueryFileError(f"{path}: cannot be read: {error}.", _WAY_OUT) from None
     except ValidationError as error:
@@ -210,7 +218,8 @@ def _query(path: Path, keys: frozenset[str]) -> Header:
         raise header.fail(1, "the header does not begin with a title", _WAY_OUT)
     if not header.description:
         raise header.fail(1, "there is no description below the title", _WAY_OUT)
-    single_statement(header)
+    if not _SELECT.match(single_statement(header)):
+        raise header.fail(header.sql_line, "the query is no SELECT", _WAY_OUT)
     if comment := _COMMENT.search(header.sql):
         line = header.sql_line + header.sql[: comment.start()].count("\n")
         raise header.fail(line, "the query has a comment, which Grafana's editor does not survive", _WAY_OUT)
@@ -263,7 +272,7 @@ def _parse_panel(path: Path) -> Panel:
         height=int(size[2]),
         minimum=numbers(header, "min"),
         maximum=numbers(header, "max"),
-        decimals=None if (found := numbers(header, "decimals")) is None else int(found),
+        decimals=decimals_of(header),
         is_stacked=_is(header, "stack"),
         is_instant=_is(header, "instant"),
         links=named(header, "links"),

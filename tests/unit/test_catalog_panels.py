@@ -110,6 +110,15 @@ WRONG = {
     "39_multi.sql": (panel(sql=SQL.replace("$target", "${target:sqlstring}")), "takes several values"),
     "40_link.sql": (panel("links: nowhere"), "there is no dashboard nowhere"),
     "41_empty.sql": (panel(sql=""), "no query"),
+    # COPY would leave the connection in a state of its own, and the rest of a report unread.
+    "42_copy.sql": (panel(sql="copy (select 1) to stdout"), "the query is no SELECT"),
+    "43_set.sql": (panel(sql="set statement_timeout = 0"), "the query is no SELECT"),
+    # What JSON cannot say, or a browser cannot format.
+    "44_decimals.sql": (panel("decimals: inf"), "is not a number from 0 to 15"),
+    "45_decimals.sql": (panel("decimals: -1"), "is not a number from 0 to 15"),
+    "46_decimals.sql": (panel("decimals: 1000"), "is not a number from 0 to 15"),
+    "47_min.sql": (panel("min: nan"), "is not a number"),
+    "48_thresholds.sql": (panel("thresholds: success, nan warning"), "is not like"),
 }
 
 
@@ -123,6 +132,26 @@ def test_what_is_wrong_with_a_panel_is_said(tmp_path: Path, name: str) -> None:
     assert problem.way_out
     # A dead link is said, and the panel is there without it.
     assert [p.name for p in catalog.dashboards["mine"].panels] == ["first", *(["link"] if "link" in name else [])]
+
+
+def test_files_as_other_editors_write_them(tmp_path: Path) -> None:
+    tabs = panel().replace("--   ", "--\t\t").replace("-- ", "--\t")
+    catalog = load(tmp_path, {GOOD: "\ufeff" + panel(), "20_tabs.sql": tabs}, "\ufeff" + ABOUT)
+    for name, end in ((GOOD, "\r\n"), ("20_tabs.sql", "\r\n"), ("dashboard.toml", "\r\n")):
+        file = tmp_path / "panels" / "mine" / name
+        file.write_text(file.read_text(), newline=end)
+    for found in (catalog, load_catalog(tmp_path)):
+        assert found.problems == ()
+        good, same = found.dashboards["mine"].panels
+        assert (good.title, good.columns) == (same.title, same.columns)
+
+
+def test_what_lies_in_no_folder_and_what_is_named_all(tmp_path: Path) -> None:
+    catalog = load(tmp_path, {GOOD: panel(), "./10_loose.sql": panel(), "all/dashboard.toml": ABOUT})
+    said = [problem.what for problem in catalog.problems]
+    assert any("10_loose.sql:1: the file lies in no dashboard's folder" in what for what in said)
+    assert any("a dashboard cannot be named all" in what for what in said)
+    assert "all" not in catalog.dashboards
 
 
 def test_variables(tmp_path: Path) -> None:
