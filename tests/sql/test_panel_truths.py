@@ -16,6 +16,7 @@ from sbpgmon.store.upgrade import init
 from tests.conftest import Server
 from tests.sql import lab as laboratory
 from tests.sql.lab import Lab, at, scratch
+from tests.sql.test_self_cost import ALL, POLLED, Target
 from tests.sql.test_tiers import forever, maintain
 from tests.sql.test_views import CATALOG, row
 from tests.unit.catalog_files import server
@@ -209,3 +210,47 @@ def test_the_slowest_target_is_found_though_another_was_read_later(lab: Lab) -> 
         lab.write("tenant_switch", kinds, second)
     found = panel(lab, "tenants/switch_time", 0, 60, targets=["a", "b"], tenant="x")
     assert {r["kind"]: r["slowest_seconds"] for r in found} == {"warm": 0.5, "cold": 0.5}
+
+
+# What nobody looked at
+
+
+def test_failures_are_not_none_where_the_log_does_not_reach(lab: Lab) -> None:
+    up(lab, 7200, 7260)
+    lost(lab, 7320)
+    began(lab, 7200)
+    found = panel(lab, "agent/failed_readings", 0, 7800, seconds=600)
+    assert [(r["time"], r["readings"]) for r in found] == [(7200, 1)]
+
+
+def test_no_findings_where_no_check_has_run_is_no_good_news(lab: Lab) -> None:
+    up(lab, 0, 60)
+    assert panel(lab, "overview/findings", 0, 120) == [dict.fromkeys(("urgent", "others", "unknowns"))]
+    assert panel(lab, "executive/incidents", 0, 120)[0]["findings"] is None
+    [isolation] = panel(lab, "overview/isolation", 0, 120)
+    assert isolation == {"target": lab.target} | dict.fromkeys(list(isolation)[1:])
+
+
+def test_a_target_that_nobody_polled_is_listed_as_such(lab: Lab) -> None:
+    up(lab, 0, 60)
+    [levels] = panel(lab, "overview/service_levels", 7200, 10800)
+    assert (levels["availability_ratio"], levels["down_seconds"], levels["watched_ratio"]) == (None, None, 0)
+
+
+def test_hours_in_which_nobody_looked_are_between_two_outages(lab: Lab) -> None:
+    lost(lab, 0, 60, 5 * HOUR, 5 * HOUR + 60)
+    found = panel(lab, "executive/outages", -HOUR, 6 * HOUR, seconds=60)
+    assert sorted((r["since"] - at(0)).total_seconds() / HOUR for r in found) == [0, 5]
+
+
+def test_the_cost_of_a_target_on_which_it_is_not_known_is_not_0(lab: Lab) -> None:
+    """Two minutes of one target are watched, and of the other too, which has no statements of ours."""
+    own, lab.target = lab.target, "blind"
+    for second in (0, 60):
+        lab.write("stat_statements", [row("stat_statements", **STATEMENT, calls=second)], second)
+    lab.target = own
+    seen = Target(lab)
+    seen.read(0, ALL)
+    seen.read(60, {POLLED: (2, 100.0)})
+    [bar] = panel(lab, "agent/own_cost_by_metric", 60, 120, targets=["blind", lab.target])
+    assert bar["ms_per_minute"] == pytest.approx(120)

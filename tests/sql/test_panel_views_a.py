@@ -209,4 +209,4 @@ def test_the_table_of_targets_counts_up_to_now_and_everything_once(lab: Lab) -> 
     assert totals(lab, start, end)[1] == deadlocks(start // 300 * 300), "five minutes, and the rest"
     assert totals(lab, begin + 2 * DAY, begin + 3 * DAY)[1] == deadlocks(begin + 2 * DAY, begin + 3 * DAY)
     (figures,) = shown(lab, "executive/incidents", begin, end)
-    assert figures == {"restarts": 0, "findings": 0, "deadlocks": deadlocks(begin)}
+    assert figures == {"restarts": 0, "findings": None, "deadlocks": deadlocks(begin)}

@@ -1,11 +1,11 @@
 -- Incidents in the time range
 --
 -- Restarts, crashes and failovers that the agent saw; urgent findings (P0 and P1) of tenants that are not kept apart
--- that were opened; deadlocks that the databases had to resolve. No data where nothing was watched.
+-- that were opened; deadlocks that the databases had to resolve. No data where nothing was watched, or checked.
 --
 -- kind: stat
 -- unit: none
--- needs: events, finding, stat_database, rollups
+-- needs: events, finding, isolation, stat_database, rollups
 -- size: 7x6
 -- links: security
 -- columns:
@@ -22,7 +22,7 @@ from (
   where x.time >= $__timeFrom()::timestamptz and x.time < $__timeTo()::timestamptz and x.target in ($target)
 ) as e
 cross join (
-  select count(*) as findings
+  select case when exists (select from monitoring.isolation as i where i.target in ($target)) then count(*) end as findings
   from monitoring.finding as x
   where x.opened_at >= $__timeFrom()::timestamptz and x.opened_at < $__timeTo()::timestamptz
     and x.status = 'fail' and x.severity in ('P0', 'P1') and x.allowed is null

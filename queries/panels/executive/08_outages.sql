@@ -1,7 +1,7 @@
 -- Outages
 --
 -- Stretches in which polls of a database failed: when they began and ended, and the time that the failed polls stand
--- for. Hours that follow each other are one outage beyond 6 hours of time range, polls that do within it. Empty is
+-- for. Hours that follow each other without a gap are one outage beyond 6 hours of time range, polls that do within it. Empty is
 -- good, as far as the log of the polls reaches back (7 days in production). The longest first.
 --
 -- kind: table
@@ -20,7 +20,9 @@ with known as (
     a.lost,
     a.interval_seconds,
     case when a.tier = 'raw' then interval '1 second' * a.interval_seconds else interval '1 hour' end as step,
-    coalesce(lag(a.lost) over (partition by a.target order by a.time), 0) = 0 as is_new
+    coalesce(lag(a.lost) over (partition by a.target order by a.time), 0) = 0
+      or lag(a.time) over (partition by a.target order by a.time)
+        < a.time - case when a.tier = 'raw' then interval '3 seconds' * a.interval_seconds else interval '1 hour' end as is_new
   from monitoring.availability as a
   where a.tier = case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then 'raw' else '1h' end
     and a.time >= case

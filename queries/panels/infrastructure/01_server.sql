@@ -12,7 +12,7 @@
 -- links: overview, agent
 -- columns:
 --   state             value  State  states: 0 critical Down, 1 success Up, 2 critical Refused, 3 warning Silent
---   poll_age_seconds  value  Last poll [s]  thresholds: success, 60 warning, 300 critical
+--   poll_age_seconds  value  Last poll [s]  thresholds: success, 120 warning, 300 critical
 --   uptime_seconds    value  Uptime [s]  thresholds: warning, 3600 success
 select
   case

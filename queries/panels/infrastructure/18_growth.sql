@@ -32,5 +32,5 @@ from (
     and x.datname not in ('template0', 'template1')
   group by 1
 ) as g
-order by 3 desc, 1
+order by 3 desc nulls last, 1
 limit 50

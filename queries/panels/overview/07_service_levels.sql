@@ -7,7 +7,7 @@
 --
 -- kind: table
 -- unit: none
--- needs: availability
+-- needs: availability, targets
 -- size: 12x8
 -- decimals: 2
 -- columns:
@@ -16,19 +16,21 @@
 --   down_seconds        value  Down [s]
 --   watched_ratio       value  Watched [percentunit]  thresholds: warning, 0.99 success
 select
-  a.target,
+  t.target,
   sum(a.polls)::double precision / nullif(sum(a.polls + a.lost), 0) as availability_ratio,
   sum(a.lost * a.interval_seconds)::double precision as down_seconds,
   least(
-    sum((a.polls + a.lost) * a.interval_seconds)
+    coalesce(sum((a.polls + a.lost) * a.interval_seconds), 0)
       / extract(epoch from $__timeTo()::timestamptz - case
         when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then $__timeFrom()::timestamptz
         else date_bin('1 hour', $__timeFrom()::timestamptz, timestamptz 'epoch')
       end)::double precision,
     1
   ) as watched_ratio
-from monitoring.availability as a
-where a.tier = case
+from monitoring.targets as t
+left join monitoring.availability as a
+  on a.target = t.target
+  and a.tier = case
     when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then 'raw'
     else '1h'
   end
@@ -37,7 +39,7 @@ where a.tier = case
     else date_bin('1 hour', $__timeFrom()::timestamptz, timestamptz 'epoch')
   end
   and a.time < $__timeTo()::timestamptz
-  and a.target in ($target)
-group by a.target
+where t.target in ($target)
+group by t.target
 order by 2, 1
 limit 100

@@ -2,11 +2,11 @@
 --
 -- Checks that passed, of all that ran, with the unknown ones beside them: 100 % means something only where nothing is
 -- unknown. Allowed are findings that somebody has decided to live with. The age is that of the check that ran longest
--- ago.
+-- ago. A target without figures was never checked, and nothing is known of it.
 --
 -- kind: table
 -- unit: none
--- needs: isolation
+-- needs: isolation, targets
 -- size: 12x8
 -- instant: yes
 -- columns:
@@ -18,14 +18,15 @@
 --   allowed          value  Allowed
 --   age_seconds      value  Oldest check [s]
 select
-  i.target,
+  t.target,
   i.isolation_ratio,
   i.unknown_ratio,
   i.fails,
   i.unknowns,
   i.allowed,
   extract(epoch from now() - i.oldest_run)::double precision as age_seconds
-from monitoring.isolation as i
-where i.target in ($target)
-order by i.fails desc, i.isolation_ratio, i.unknowns desc, i.target
+from monitoring.targets as t
+left join monitoring.isolation as i on i.target = t.target
+where t.target in ($target)
+order by i.fails desc nulls last, i.isolation_ratio, i.unknowns desc nulls last, t.target
 limit 100

@@ -38,7 +38,7 @@ with seen as (
   select
     date_bin('$__interval_ms ms', a.time, timestamptz 'epoch') as time,
     a.target,
-    max(case when a.changed + a.removed > 0 then 3 else 0 end) as state
+    max(case when a.changed > 0 or a.removed > 0 then 3 when a.changed = 0 and a.removed = 0 then 0 end) as state
   from monitoring.audit_changes as a
   where a.tier = monitoring.tier('audit_changes', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 170), $__timeFrom()::timestamptz)
     and a.time >= $__timeFrom()::timestamptz

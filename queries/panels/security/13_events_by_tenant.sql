@@ -21,7 +21,7 @@ select
   e.target,
   sum(e.count) as count,
   nullif(sum(e.attempts), 0) as attempts,
-  (sum(e.count) / nullif(sum(e.attempts), 0))::double precision as share
+  (sum(e.count) filter (where e.attempts > 0) / nullif(sum(e.attempts), 0))::double precision as share
 from monitoring.tenant_events as e
 where e.tier = monitoring.tier('tenant_events', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 300), $__timeFrom()::timestamptz)
   and e.time >= $__timeFrom()::timestamptz

@@ -2,8 +2,7 @@
 --
 -- Rows read and written a second: the eight chosen tenants with the most in the time range, and all other tenants of the
 -- chosen targets together. A band that widens while the others thin out is a tenant that takes the database from them:
--- see the noisy neighbours below. A point is of 2 minutes or more; a gap is a stretch that
--- nobody watched.
+-- see the noisy neighbours below. A point is of 2 minutes or more; a gap is a stretch that nobody watched.
 --
 -- kind: timeseries
 -- unit: ops

@@ -23,7 +23,7 @@ with totals as (
     sum(a.tup_read + a.tup_written) filter (where a.time >= $__timeFrom()::timestamptz) as touched,
     sum(a.tup_read + a.tup_written) filter (where a.time < $__timeFrom()::timestamptz) as touched_before
   from monitoring.tenant_activity as a
-  where a.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 170), $__timeFrom()::timestamptz)
+  where a.tier = monitoring.tier('tenant_activity', greatest($__interval_ms, extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) * 1000 / 170), $__timeFrom()::timestamptz - ($__timeTo()::timestamptz - $__timeFrom()::timestamptz))
     and a.time >= $__timeFrom()::timestamptz - ($__timeTo()::timestamptz - $__timeFrom()::timestamptz)
     and a.time < $__timeTo()::timestamptz
     and a.target in ($target)

@@ -1,8 +1,9 @@
 -- Calls by what they do about tenants
 --
--- Calls of statements a second, over 2 minutes or more, by verdict: scoped ones are bound to one tenant, derived ones over a foreign key,
--- rls_covered ones by row level security; operator ones may see all. Unbound ones (cross_tenant, cross_schema) are
--- incidents, unjudged and unparsed ones are not known to be well. The security dashboard names the statements.
+-- Calls of statements a second, over 2 minutes or more, by verdict: scoped ones are bound to one tenant, derived ones
+-- over a foreign key, rls_covered ones by row level security; operator ones may see all. Unbound ones (cross_tenant,
+-- cross_schema) are incidents, unjudged and unparsed ones are not known to be well. The security dashboard names the
+-- statements.
 --
 -- kind: timeseries
 -- unit: ops
