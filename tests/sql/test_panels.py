@@ -144,7 +144,8 @@ def test_a_panel_answers(
             at = scope(start, filled.until, values)
             answer = ask(conn, panel.sql, dashboard, at)
             assert list(faults(panel, answer, at)) == [], f"{choice}: {values}, {stretch}"
-            said = said or says_something(panel, answer)
+            # Its one value is of statements that fail a check; those that are chosen here may all pass.
+            said = said or says_something(panel, answer) or (panel.name == "verdict" and bool(answer.rows))
     assert said, "no rows at any range"
 
 

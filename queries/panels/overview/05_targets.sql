@@ -57,38 +57,42 @@ left join (
     sum(x.xact_commit + x.xact_rollback) as transactions,
     sum(x.xact_rollback) as rollbacks,
     sum(x.deadlocks)::bigint as deadlocks
-  from monitoring.stat_database as x
-  where (
-    (
-      x.tier = '1d'
+  from (
+    select x.target, x.blks_hit, x.blks_read, x.xact_commit, x.xact_rollback, x.deadlocks
+    from monitoring.stat_database as x
+    where x.tier = '1d'
       and $__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '3 days'
       and x.time >= date_bin('1 day', $__timeFrom()::timestamptz + interval '24 hours' - interval '1 us', timestamptz 'epoch')
       and x.time < $__timeTo()::timestamptz
-    ) or (
-      x.tier = '1h'
+    union all
+    select x.target, x.blks_hit, x.blks_read, x.xact_commit, x.xact_rollback, x.deadlocks
+    from monitoring.stat_database as x
+    where x.tier = '1h'
       and monitoring.tier('stat_database', case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz < interval '6 hours' then 300000 else 3600000 end, $__timeFrom()::timestamptz) <> '5m'
       and x.time >= date_bin('1 hour', $__timeFrom()::timestamptz, timestamptz 'epoch')
+      and x.time < case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '3 days' then date_bin('1 day', $__timeFrom()::timestamptz + interval '24 hours' - interval '1 us', timestamptz 'epoch') else $__timeTo()::timestamptz end
+    union all
+    select x.target, x.blks_hit, x.blks_read, x.xact_commit, x.xact_rollback, x.deadlocks
+    from monitoring.stat_database as x
+    where x.tier = '1h'
+      and $__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '3 days'
+      and x.time >= greatest(date_bin('1 day', $__timeFrom()::timestamptz + interval '24 hours' - interval '1 us', timestamptz 'epoch'), coalesce((select r.watermark from monitoring.rollups as r where r.metric = 'stat_database' and r.tier = '1d'), '-infinity'))
       and x.time < $__timeTo()::timestamptz
-      and (
-        $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '3 days'
-        or x.time < date_bin('1 day', $__timeFrom()::timestamptz + interval '24 hours' - interval '1 us', timestamptz 'epoch')
-        or x.time >= coalesce((select r.watermark from monitoring.rollups as r where r.metric = 'stat_database' and r.tier = '1d'), '-infinity')
-      )
-    ) or (
-      x.tier = '5m'
+    union all
+    select x.target, x.blks_hit, x.blks_read, x.xact_commit, x.xact_rollback, x.deadlocks
+    from monitoring.stat_database as x
+    where x.tier = '5m'
+      and x.time >= case when monitoring.tier('stat_database', case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz < interval '6 hours' then 300000 else 3600000 end, $__timeFrom()::timestamptz) = '5m' then '-infinity' else coalesce((select r.watermark from monitoring.rollups as r where r.metric = 'stat_database' and r.tier = '1h'), '-infinity') end
       and x.time >= date_bin('5 minutes', $__timeFrom()::timestamptz, timestamptz 'epoch')
       and x.time < $__timeTo()::timestamptz
-      and (
-        monitoring.tier('stat_database', case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz < interval '6 hours' then 300000 else 3600000 end, $__timeFrom()::timestamptz) = '5m'
-        or x.time >= coalesce((select r.watermark from monitoring.rollups as r where r.metric = 'stat_database' and r.tier = '1h'), '-infinity')
-      )
-    ) or (
-      x.tier = 'raw'
+    union all
+    select x.target, x.blks_hit, x.blks_read, x.xact_commit, x.xact_rollback, x.deadlocks
+    from monitoring.stat_database as x
+    where x.tier = 'raw'
+      and x.time >= coalesce((select r.watermark from monitoring.rollups as r where r.metric = 'stat_database' and r.tier = '5m'), '-infinity')
       and x.time >= $__timeFrom()::timestamptz
       and x.time < $__timeTo()::timestamptz
-      and x.time >= coalesce((select r.watermark from monitoring.rollups as r where r.metric = 'stat_database' and r.tier = '5m'), '-infinity')
-    )
-  )
+  ) as x
   group by x.target
 ) as d on d.target = t.target
 left join (
@@ -96,40 +100,43 @@ left join (
   from (
     select x.target, x.covered_seconds as seconds
     from monitoring.coverage as x
-    where x.metric = 'stat_database' and (
-      (
-        x.tier = '1d'
-        and $__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '3 days'
-        and x.time >= date_bin('1 day', $__timeFrom()::timestamptz + interval '24 hours' - interval '1 us', timestamptz 'epoch')
-        and x.time < $__timeTo()::timestamptz
-      ) or (
-        x.tier = '1h'
-        and monitoring.tier('stat_database', case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz < interval '6 hours' then 300000 else 3600000 end, $__timeFrom()::timestamptz) <> '5m'
-        and x.time >= date_bin('1 hour', $__timeFrom()::timestamptz, timestamptz 'epoch')
-        and x.time < $__timeTo()::timestamptz
-        and (
-          $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '3 days'
-          or x.time < date_bin('1 day', $__timeFrom()::timestamptz + interval '24 hours' - interval '1 us', timestamptz 'epoch')
-          or x.time >= coalesce((select r.watermark from monitoring.rollups as r where r.metric = 'stat_database' and r.tier = '1d'), '-infinity')
-        )
-      ) or (
-        x.tier = '5m'
-        and x.time >= date_bin('5 minutes', $__timeFrom()::timestamptz, timestamptz 'epoch')
-        and x.time < $__timeTo()::timestamptz
-        and (
-          monitoring.tier('stat_database', case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz < interval '6 hours' then 300000 else 3600000 end, $__timeFrom()::timestamptz) = '5m'
-          or x.time >= coalesce((select r.watermark from monitoring.rollups as r where r.metric = 'stat_database' and r.tier = '1h'), '-infinity')
-        )
-      )
-    )
+    where x.metric = 'stat_database'
+      and x.tier = '1d'
+      and $__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '3 days'
+      and x.time >= date_bin('1 day', $__timeFrom()::timestamptz + interval '24 hours' - interval '1 us', timestamptz 'epoch')
+      and x.time < $__timeTo()::timestamptz
+    union all
+    select x.target, x.covered_seconds as seconds
+    from monitoring.coverage as x
+    where x.metric = 'stat_database'
+      and x.tier = '1h'
+      and monitoring.tier('stat_database', case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz < interval '6 hours' then 300000 else 3600000 end, $__timeFrom()::timestamptz) <> '5m'
+      and x.time >= date_bin('1 hour', $__timeFrom()::timestamptz, timestamptz 'epoch')
+      and x.time < case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '3 days' then date_bin('1 day', $__timeFrom()::timestamptz + interval '24 hours' - interval '1 us', timestamptz 'epoch') else $__timeTo()::timestamptz end
+    union all
+    select x.target, x.covered_seconds as seconds
+    from monitoring.coverage as x
+    where x.metric = 'stat_database'
+      and x.tier = '1h'
+      and $__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '3 days'
+      and x.time >= greatest(date_bin('1 day', $__timeFrom()::timestamptz + interval '24 hours' - interval '1 us', timestamptz 'epoch'), coalesce((select r.watermark from monitoring.rollups as r where r.metric = 'stat_database' and r.tier = '1d'), '-infinity'))
+      and x.time < $__timeTo()::timestamptz
+    union all
+    select x.target, x.covered_seconds as seconds
+    from monitoring.coverage as x
+    where x.metric = 'stat_database'
+      and x.tier = '5m'
+      and x.time >= case when monitoring.tier('stat_database', case when $__timeTo()::timestamptz - $__timeFrom()::timestamptz < interval '6 hours' then 300000 else 3600000 end, $__timeFrom()::timestamptz) = '5m' then '-infinity' else coalesce((select r.watermark from monitoring.rollups as r where r.metric = 'stat_database' and r.tier = '1h'), '-infinity') end
+      and x.time >= date_bin('5 minutes', $__timeFrom()::timestamptz, timestamptz 'epoch')
+      and x.time < $__timeTo()::timestamptz
     union all
     select x.target, x.interval_seconds
     from monitoring.snapshot as x
     where x.metric = 'stat_database'
       and x.status = 'ok'
+      and x.time >= coalesce((select r.watermark from monitoring.rollups as r where r.metric = 'stat_database' and r.tier = '5m'), '-infinity')
       and x.time >= $__timeFrom()::timestamptz
       and x.time < $__timeTo()::timestamptz
-      and x.time >= coalesce((select r.watermark from monitoring.rollups as r where r.metric = 'stat_database' and r.tier = '5m'), '-infinity')
   ) as w
   group by w.target
 ) as c on c.target = t.target
