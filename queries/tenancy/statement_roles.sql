@@ -1,8 +1,8 @@
 -- Who runs statements: the application, those that may see all tenants, and the rest.
 --
 -- The application is its roles, what they can SET ROLE to, and the logins that are members of one of them. Superusers,
--- the declared operators with their members, the agent, and the tables' owners are none, unless the application can
--- become them. Where no role of the application is known, owners are not known to be operators either. `tenant`: whose
+-- the declared operators with their members, the agent, the owner of its schema, and the tables' owners are none, unless
+-- the application can become them. Where no role of the application is known, owners are not known to be operators either. `tenant`: whose
 -- role it is, where each tenant has a schema.
 --
 -- uses: tenancy, tenant_table, tenant_schema, membership, app_role, app_identity
@@ -43,6 +43,7 @@ select
       then 'operator'
     when r.oid in (select oid from become) then 'app'
     when r.oid in (select role from admin) then 'operator'
+    when r.oid = (select n.nspowner from pg_namespace as n where n.nspname = 'monitoring') then 'operator'
     when r.oid in (select role from owner) then case when exists (select from app) then 'operator' else 'other' end
     when r.rolcanlogin and r.oid in (select oid from lent) then 'app'
     else 'other'

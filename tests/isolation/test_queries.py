@@ -129,7 +129,8 @@ def test_who_is_the_application(tracked: World) -> None:
     """Its roles, what they can become, and the logins that are members of them."""
     tracked.run(
         "CREATE ROLE web_{suffix} LOGIN IN ROLE {app}; CREATE ROLE part_{suffix}; GRANT part_{suffix} TO {app}; "
-        "CREATE ROLE chief_{suffix} LOGIN IN ROLE {admin}; CREATE ROLE boss_{suffix} LOGIN SUPERUSER"
+        "CREATE ROLE chief_{suffix} LOGIN IN ROLE {admin}; CREATE ROLE boss_{suffix} LOGIN SUPERUSER; "
+        "CREATE ROLE store_{suffix} LOGIN; CREATE SCHEMA monitoring AUTHORIZATION store_{suffix}"
     )
     tenancy = tracked.tenancy()
     with Session(tracked.target, 5.0) as session:
@@ -140,7 +141,7 @@ def test_who_is_the_application(tracked: World) -> None:
         "{app}": RoleKind.APP, "web_{suffix}": RoleKind.APP, "part_{suffix}": RoleKind.APP,
         "{admin}": RoleKind.OPERATOR, "chief_{suffix}": RoleKind.OPERATOR, "boss_{suffix}": RoleKind.OPERATOR,
         "{owner}": RoleKind.OPERATOR, "{reader}": RoleKind.OPERATOR, "{report}": RoleKind.OTHER,
-        "pg_read_all_data": RoleKind.OPERATOR,
+        "pg_read_all_data": RoleKind.OPERATOR, "store_{suffix}": RoleKind.OPERATOR,
     }  # fmt: skip
     assert {name: kinds[tracked.text(name)] for name in wanted} == wanted
 
