@@ -174,18 +174,21 @@ def test_a_history_of_a_minute_is_on_every_chart(lab: Lab, monkeypatch: pytest.M
     began(lab, 0)
     for days in (1, 7, 30, 365):
         since, step = 61 - days * 86400, days * 86.4
-        of = {"seconds": step, "queryid": "1"}
-        assert panel(lab, "infrastructure/load", since, 61, **of)[0]["tps"] == 10
-        assert {r["commits"] for r in panel(lab, "infrastructure/transactions", since, 61, **of)} >= {10}
-        assert panel(lab, "infrastructure/connection_use", since, 61, **of) == [{"utilisation_ratio": 0.5}]
-        assert panel(lab, "infrastructure/connections", since, 61, **of)[-1]["connections"] == 50
-        assert panel(lab, "infrastructure/sizes", since, 61, **of)[-1]["size_bytes"] == 1000
-        assert panel(lab, "query_detail/calls", since, 61, **of)[-1]["calls_per_second"] == 1
-        assert panel(lab, "executive/connections", since, 61, **of)[0]["peak_ratio"] == 0.5
-        assert panel(lab, "executive/size", since, 61, **of)[-1]["size_bytes"] == 1000
-        assert panel(lab, "executive/growth", since, 61, **of)[0]["size_bytes"] == 1000
-        assert panel(lab, "overview/targets", since, 61, **of)[0]["tps"] == 10
-        assert panel(lab, "agent/watched_by_target", since, 61, **of)[0]["watched_ratio"] == 1
+        assert panel(lab, "infrastructure/load", since, 61, seconds=step, queryid="1")[0]["tps"] == 10
+        assert {
+            r["commits"] for r in panel(lab, "infrastructure/transactions", since, 61, seconds=step, queryid="1")
+        } >= {10}
+        assert panel(lab, "infrastructure/connection_use", since, 61, seconds=step, queryid="1") == [
+            {"utilisation_ratio": 0.5}
+        ]
+        assert panel(lab, "infrastructure/connections", since, 61, seconds=step, queryid="1")[-1]["connections"] == 50
+        assert panel(lab, "infrastructure/sizes", since, 61, seconds=step, queryid="1")[-1]["size_bytes"] == 1000
+        assert panel(lab, "query_detail/calls", since, 61, seconds=step, queryid="1")[-1]["calls_per_second"] == 1
+        assert panel(lab, "executive/connections", since, 61, seconds=step, queryid="1")[0]["peak_ratio"] == 0.5
+        assert panel(lab, "executive/size", since, 61, seconds=step, queryid="1")[-1]["size_bytes"] == 1000
+        assert panel(lab, "executive/growth", since, 61, seconds=step, queryid="1")[0]["size_bytes"] == 1000
+        assert panel(lab, "overview/targets", since, 61, seconds=step, queryid="1")[0]["tps"] == 10
+        assert panel(lab, "agent/watched_by_target", since, 61, seconds=step, queryid="1")[0]["watched_ratio"] == 1
 
 
 # Sums over targets that are read at different times
@@ -232,9 +235,13 @@ def test_no_findings_where_no_check_has_run_is_no_good_news(lab: Lab) -> None:
 
 
 def test_a_target_that_nobody_polled_is_listed_as_such(lab: Lab) -> None:
+    lab.target = "forgotten"
     up(lab, 0, 60)
-    [levels] = panel(lab, "overview/service_levels", 7200, 10800)
-    assert (levels["availability_ratio"], levels["down_seconds"], levels["watched_ratio"]) == (None, None, 0)
+    lab.target = "polled"
+    up(lab, *range(7200, 10800, 60))
+    polled, forgotten = panel(lab, "overview/service_levels", 7200, 10800, targets=["forgotten", "polled"])
+    assert (polled["target"], polled["availability_ratio"], polled["watched_ratio"]) == ("polled", 1, 1)
+    assert list(forgotten.values()) == ["forgotten", None, None, 0]
 
 
 def test_hours_in_which_nobody_looked_are_between_two_outages(lab: Lab) -> None:

@@ -116,4 +116,5 @@ left join watched as w on w.time = g.time
 cross join lateral (
   select count(*) as targets from health as k where k.first_seen < g.time + interval '1 second'
 ) as k
+where k.targets > 0
 order by 1
