@@ -67,6 +67,16 @@ def test_a_socket_that_grafana_cannot_use(monitored: Site, tmp_path: Path) -> No
     assert "--host" in done.stderr
 
 
+def test_hosts_as_people_write_them(monitored: Site, tmp_path: Path) -> None:
+    for host, url in (("::1", "[::1]"), ("[::1]", "[::1]"), ("db-1.example", "db-1.example")):
+        monitored.run("grafana", "provision", str(tmp_path / "tree"), "--host", host, "--port", "5433")
+        assert tree(tmp_path / "tree")[0]["url"] == f"{url}:5433"
+    for host in ("db:5433", "postgresql://db/x", "a b"):
+        done = monitored.run("grafana", "provision", str(tmp_path / "x"), "--host", host, check=2)
+        assert "is neither a name nor an address" in done.stderr
+        assert "--port" in done.stderr
+
+
 def test_a_role_that_may_not_read(monitored: Site, tmp_path: Path, make_role: Any) -> None:
     done = monitored.run("grafana", "provision", str(tmp_path / "x"), "--host", "h", "--user", make_role(), check=2)
     assert "may not read the schema monitoring" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -168,12 +169,49 @@ def test_what_goes_wrong_is_said(grafana: FakeGrafana, name: str) -> None:
     assert "wrong" not in raised.value.what + raised.value.way_out
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X-More: 1\r\n" * 200 + b"\r\n{}",
+        b"HTTP/1.1 500 Oh\r\nContent-Length: 500\r\n\r\n{}",
+    ],
+)
+def test_what_speaks_no_http_or_stops_in_the_middle(answer: bytes) -> None:
+    def serve() -> None:
+        with server.accept()[0] as line:
+            line.recv(65536)
+            line.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(GrafanaError, match=r"the answer is no JSON|500 without a word"):
+            Grafana(url, TOKEN).push(DASHBOARDS, SOURCE, None, print)
+
+
+@pytest.mark.parametrize("token", ["", " ", "glsa_a\nglsa_b", "glsa_ö", "glsa_漢", "Bearer glsa"])
+def test_what_is_no_token(token: str) -> None:
+    with pytest.raises(ConfigError, match="The token is empty, or has signs"):
+        Grafana("http://grafana", token)
+
+
+def test_a_token_with_the_end_of_its_line(grafana: FakeGrafana) -> None:
+    assert push(grafana, token=f"{TOKEN}\n")
+
+
 def test_nobody_answers() -> None:
     with pytest.raises(GrafanaError, match="does not answer"):
         Grafana("http://127.0.0.1:1", TOKEN).push(DASHBOARDS, SOURCE, None, print)
 
 
-@pytest.mark.parametrize("url", ["grafana.example.com", "ftp://x", "https://", ""])
+@pytest.mark.parametrize(
+    "url",
+    ["grafana.example.com", "ftp://x", "https://", "", "http://[::1", "http://g:x", "http://g:0", "http://g:99999",
+     "http://a b", "http://ü", "http://.x", "http://u:p@g", "http://g?x=1"],
+)  # fmt: skip
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(ConfigError, match="no URL"):
         Grafana(url, TOKEN)

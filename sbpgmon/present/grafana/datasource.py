@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,7 @@ def datasource_of(store: StoreConnection, dsn: str, *, user: str, host: str | No
 
     Raises StoreError and its kin, and ConfigError for a role that is not there or an address that Grafana cannot use.
     """
+    host = _host(host) if host else None
     with store.transaction() as conn:
         check(conn)
         row = conn.execute(
@@ -92,3 +94,12 @@ def datasource_of(store: StoreConnection, dsn: str, *, user: str, host: str | No
             "Name the address at which Grafana reaches it: --host HOST.",
         )
     return found
+
+
+def _host(text: str) -> str:
+    """A name, an address with or without brackets, or a socket's folder; raises ConfigError."""
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    is_address = re.fullmatch(r"[0-9a-fA-F:.]+(%\w+)?", host) and host.count(":") > 1
+    if host.startswith("/") or is_address or re.fullmatch(r"[\w.-]+", host):
+        return host
+    raise ConfigError(f"--host {text} is neither a name nor an address.", "The port is an option of its own: --port.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -28,9 +30,14 @@ class Grafana:
     """A Grafana server, as its API shows it. Every method raises GrafanaError."""
 
     def __init__(self, url: str, token: str) -> None:
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_address(url):
             raise ConfigError(f"{url!r} is no URL of a Grafana.", "Write it as https://grafana.example.com.")
+        # As a file has it, with a line's end.
+        token = token.strip()
+        if not re.fullmatch(r"[!-~]+", token):
+            raise ConfigError(
+                "The token is empty, or has signs that no token of Grafana's has.", "Is it a whole one, and alone?"
+            )
         self._url = url.rstrip("/")
         self._token = token
 
@@ -94,18 +101,36 @@ class Grafana:
             with _OPENER.open(request, timeout=TIMEOUT_SECONDS) as answer:
                 found = json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as error:
-            with error:
-                said = _message(error.read())
+            try:
+                with error:
+                    said = _message(error.read())
+            except (http.client.HTTPException, OSError):
+                said = _message(b"")
             hint = _HINTS.get(error.code, "See Grafana's log.")
             raise GrafanaError(f"{method} {self._url}{path}: {error.code} {said}.", hint, error.code) from None
         except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
             reason = getattr(error, "reason", error)
             raise GrafanaError(f"{self._url} does not answer: {reason}.", "Is the URL right, and Grafana up?") from None
-        except ValueError:
+        except (http.client.HTTPException, ValueError):
             raise GrafanaError(f"{method} {self._url}{path}: the answer is no JSON.", _HINTS[404]) from None
+        except OSError as error:
+            raise GrafanaError(f"{self._url} does not answer: {error}.", "Is the URL right, and Grafana up?") from None
         if not isinstance(found, dict):
             raise GrafanaError(f"{method} {self._url}{path}: the answer is not Grafana's.", _HINTS[404])
         return found
+
+
+def _is_address(url: str) -> bool:
+    """Whether it is what a request can be sent to: ASCII, a host, a port that is a number, no password in it."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host = parts.hostname or ""
+        has_port = parts.port is None or parts.port > 0  # ValueError for what is no number
+        is_known = bool(host.encode("idna"))
+    except ValueError:
+        return False
+    is_plain = bool(re.fullmatch(r"[!-~]+", url)) and not (parts.query or parts.fragment or "@" in parts.netloc)
+    return parts.scheme in ("http", "https") and has_port and is_known and is_plain
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
