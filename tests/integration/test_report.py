@@ -96,6 +96,15 @@ def test_what_is_asked_for_has_to_be_there(polled: Site) -> None:
         assert done.stdout == ""
 
 
+def test_of_many_targets_some_are_listed(polled: Site) -> None:
+    with polled.database.connect() as admin:
+        admin.execute("INSERT INTO monitoring.target (name) SELECT 'b' || g FROM generate_series(100, 1999) AS g")
+    done = polled.run("report", "--target", "nope", check=2)
+    assert "There are: app, b100, " in done.stderr
+    assert " and 1,881 more." in done.stderr
+    assert len(done.stderr) < 500
+
+
 def test_one_panel_as_a_picture(polled: Site) -> None:
     file = polled.folder / "p.png"
     args = ["--dashboard", "overview", "--panel", "targets", "--format", "png"]

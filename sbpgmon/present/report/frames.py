@@ -20,6 +20,7 @@ POINTS = 200  # of a chart over the range
 MAX_ROWS = 20_000  # of a panel; more is a mistake in its query
 _LEAST_INTERVAL_MS = 15_000  # as the data source of the dashboards says
 _TIMEOUT = "30s"
+_NAMED = 20  # values that a message lists
 TARGET = "target"
 # By its dearest statement, which is quicker to find than a sum, and nearly as good a guess.
 _BUSIEST = "SELECT s.target FROM monitoring.top_statements(NULL, %(since)s, %(until)s, 'total_exec_time', 1) AS s"
@@ -171,13 +172,19 @@ def _scope(question: Question, values: Mapping[str, str | Sequence[str]]) -> Sco
 def _check_names(dashboards: Sequence[Dashboard], question: Question, known: Sequence[str]) -> None:
     for target in question.targets:
         if target not in known:
-            there = ", ".join(known) or "none: nothing has been polled yet"
+            there = _some(known) or "none: nothing has been polled yet"
             raise ConfigError(f"The store has no target named {target}.", f"There are: {there}.")
     variables = {each.name for dashboard in dashboards for each in dashboard.variables}
     for name in question.values:
         if name not in variables:
             there = ", ".join(sorted(variables - {TARGET})) or "none"
             raise ConfigError(f"No dashboard that is asked for has a variable named {name}.", f"There are: {there}.")
+
+
+def _some(names: Sequence[str]) -> str:
+    """The names, or of many the first."""
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _values(store: StoreConnection, dashboard: Dashboard, question: Question) -> dict[str, str | tuple[str, ...]]:
@@ -190,7 +197,7 @@ def _values(store: StoreConnection, dashboard: Dashboard, question: Question) ->
             # Of targets only those that this dashboard knows; other values have to be there.
             missing = [value for value in asked if value not in there]
             if missing and variable.name != TARGET:
-                listed = ", ".join(there[:20]) or "none"
+                listed = _some(there) or "none"
                 raise ConfigError(f"{variable.title} has no value {missing[0]}.", f"There are: {listed}.")
             asked = tuple(value for value in asked if value in there)
             chosen[variable.name] = asked if variable.is_multi else (asked or ("",))[0]
