@@ -242,13 +242,25 @@ def _value(metric: Metric, column: Column, name: str, *, is_finest: bool) -> str
 def coverage_direct_sql(metric: Metric, tier: str, until: datetime) -> str:
     """Coverage of whole buckets, of which no finer one is left. Parameters: metric_id, first, end."""
     seconds = TIER_SECONDS[tier]
+    start = f"date_bin('{seconds} s', greatest(o.first, %(first)s), '2000-01-01 00:00+00')"
+    step = f"interval '{seconds} s'"
     return (
-        f"INSERT INTO {table('coverage', tier)} (ts, target_id, metric_id, polls, covered_seconds)\n"
-        "SELECT ts, target_id, metric_id, "
-        f"greatest(1, floor(({seconds} - {of_target('lost', 'p.target_id')}) / seconds)), "
-        f"{seconds} + {of_target('gaps', 'p.target_id')}\n"
+        f"INSERT INTO {table('coverage', tier)} (ts, target_id, metric_id, polls, covered_seconds, lost)\n"
+        "WITH watched AS (SELECT ts, target_id, "
+        f"greatest(1, floor(({seconds} - {of_target('lost', 'p.target_id')}) / seconds)) AS polls, "
+        f"{seconds} + {of_target('gaps', 'p.target_id')} AS covered_seconds\n"
         f"FROM {buckets(metric, tier, until)} CROSS JOIN LATERAL (SELECT * FROM polled AS c "
-        f"WHERE c.metric_id = %(metric_id)s AND {is_up('c.target_id')} ORDER BY target_id OFFSET 0) AS p"
+        f"WHERE c.metric_id = %(metric_id)s AND {is_up('c.target_id')} OFFSET 0) AS p),\n"
+        # A poll comes on each slot: those of an outage that lie in a bucket.
+        f"missed AS (SELECT b.ts, o.target_id, sum(ceil(extract(epoch FROM least(o.until, b.ts + {step})) / p.seconds) "
+        "- ceil(extract(epoch FROM greatest(o.first, b.ts)) / p.seconds)) AS lost\n"
+        "FROM outage AS o JOIN polled AS p ON p.target_id = o.target_id AND p.metric_id = %(metric_id)s "
+        f"CROSS JOIN LATERAL generate_series({start}, least(o.until, %(end)s) - interval '1 us', {step}) AS b (ts)\n"
+        "WHERE o.status IN ('unreachable', 'refused') AND coalesce(o.metric_id, p.metric_id) = p.metric_id "
+        f"AND o.until - o.first >= interval '{metric.interval_seconds} s' GROUP BY 1, 2)\n"
+        "SELECT ts, target_id, %(metric_id)s, coalesce(w.polls, 0), coalesce(w.covered_seconds, 0), "
+        "nullif(m.lost, 0)\n"
+        "FROM watched AS w FULL JOIN missed AS m USING (ts, target_id) WHERE w.polls > 0 OR m.lost > 0 ORDER BY 1, 2"
     )
 
 

@@ -33,6 +33,8 @@ class Status(StrEnum):
     SKIPPED = "skipped"  # not for this target: a primary's metric on a standby, or the other way round
 
 
+LOST = (Status.UNREACHABLE, Status.REFUSED)  # polls that did not reach the target
+
 # Bits of a fact's `quality`; 0 is good.
 PARTIAL = 1  # a lower bound: something before a reset could not be seen
 UNKNOWN = 2  # not known; the views show NULL

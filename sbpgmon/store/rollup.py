@@ -17,13 +17,13 @@ from typing import Any
 import psycopg
 
 from sbpgmon.errors import StoreError
-from sbpgmon.model import TIER_SECONDS, Metric
+from sbpgmon.model import LOST, TIER_SECONDS, Metric
 from sbpgmon.sources.session import explain
 from sbpgmon.store.connection import StoreConnection, concerns_store
 from sbpgmon.store.partitions import ensure_partitions, period, stored_parents
 from sbpgmon.store.schema import SCHEMA
 from sbpgmon.store.snapshot import Snapshot
-from sbpgmon.store.tiers import bucket, coverage_sql, roll_up_sql, table
+from sbpgmon.store.tiers import bucket, counted, coverage_sql, roll_up_sql, table
 
 LAG_SECONDS = 60.0  # a poll takes its time: what comes later is late, which is right but dearer
 # What one transaction rolls up: writers wait for it.
@@ -74,7 +74,7 @@ def read_watermarks(conn: psycopg.Connection[Any]) -> Watermarks:
 
 
 def add_late(snapshot: Snapshot, interval_seconds: float | None, watermarks: Watermarks) -> None:
-    """Adds a snapshot that has just been stored to the tiers that were rolled up beyond it."""
+    """Adds a snapshot, good or lost, that has just been stored to the tiers that were rolled up beyond it."""
     metric, metric_id, target_id, ts, conn = (
         snapshot.metric, snapshot.metric_id, snapshot.target_id, snapshot.ts, snapshot.conn
     )  # fmt: skip
@@ -83,18 +83,21 @@ def add_late(snapshot: Snapshot, interval_seconds: float | None, watermarks: Wat
     if not late:
         return
     parents = stored_parents(conn)
-    tables = [f"{name}_{tier}" for tier in late for name in (metric.name, "coverage")]
+    made = ("coverage",) if snapshot.is_lost else (metric.name, "coverage")
+    tables = [f"{name}_{tier}" for tier in late for name in made]
     ensure_partitions(conn, {name: parents[name] for name in tables}, [_start(ts, tier) for tier in late])
     params = {"metric_id": metric_id, "target_id": target_id, "ts": ts, "seconds": interval_seconds or 0.0}
+    params |= {"polls": 0, "lost": 1} if snapshot.is_lost else {"polls": 1, "lost": None}
     for tier in late:
         start = bucket(tier, "%(ts)s::timestamptz")
         conn.execute(
-            f"INSERT INTO {table('coverage', tier)} (ts, target_id, metric_id, polls, covered_seconds) "
-            f"VALUES ({start}, %(target_id)s, %(metric_id)s, 1, %(seconds)s)".encode(),
+            f"INSERT INTO {table('coverage', tier)} (ts, target_id, metric_id, polls, covered_seconds, lost) "
+            f"VALUES ({start}, %(target_id)s, %(metric_id)s, %(polls)s, %(seconds)s, %(lost)s)".encode(),
             params,
         )
-        where = "f.ts = %(ts)s AND f.target_id = %(target_id)s"
-        conn.execute(roll_up_sql(metric, metric.tier, tier, where, is_whole=False).encode(), params)
+        if snapshot.is_ok:
+            where = "f.ts = %(ts)s AND f.target_id = %(target_id)s"
+            conn.execute(roll_up_sql(metric, metric.tier, tier, where, is_whole=False).encode(), params)
         conn.execute(
             f"INSERT INTO {SCHEMA}.late_bucket (metric_id, tier, target_id, ts) "
             f"VALUES (%(metric_id)s, '{tier}', %(target_id)s, {start}) ON CONFLICT DO NOTHING".encode(),
@@ -200,7 +203,7 @@ def _stretch(conn: psycopg.Connection[Any], metric: Metric, metric_id: int, sour
 def _polls(metric: Metric, source: str) -> str:
     """What the coverage is made of: the condition takes the metric's number."""
     if source == metric.tier:
-        return f"{SCHEMA}.snapshot_log AS p WHERE p.status = 'ok' AND p.metric_id = %(metric_id)s"
+        return f"{SCHEMA}.snapshot_log AS p WHERE {counted('p')} AND p.metric_id = %(metric_id)s"
     return f"{table('coverage', source)} AS p WHERE p.metric_id = %(metric_id)s"
 
 
@@ -223,13 +226,15 @@ def _first(
 ) -> datetime | None:
     """The time of the first row or poll from `since` on; without it, of those that are in no bucket of the tier yet.
 
-    A poll that saw nothing counts as well: the mean of what is seen later in its bucket is over all polls.
+    A poll that saw nothing counts as well: the mean of what is seen later in its bucket is over all polls. So does one
+    that was lost.
     """
     if (
         since is None
         and not conn.execute(
-            f"SELECT FROM {SCHEMA}.metric_state WHERE metric_id = %s AND snapshot_ts IS NOT NULL LIMIT 1".encode(),
-            (metric_id,),
+            f"SELECT FROM {SCHEMA}.metric_state WHERE metric_id = %s "
+            "AND (snapshot_ts IS NOT NULL OR last_status = ANY(%s)) LIMIT 1".encode(),
+            (metric_id, list(LOST)),
         ).rowcount
     ):
         return None

@@ -2,4 +2,4 @@
 
 SCHEMA = "monitoring"
 MARK = "sbpgmon: PostgreSQL monitoring history. DROP SCHEMA monitoring CASCADE removes all of it."
-REVISION = "0007"  # Alembic's head; a test holds the two together
+REVISION = "0008"  # Alembic's head; a test holds the two together

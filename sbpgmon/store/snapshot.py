@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from sbpgmon.model import Metric, Reading, Server, Status
+from sbpgmon.model import LOST, Metric, Reading, Server, Status
 
 MAX_SKEW_SECONDS = 5.0
 
@@ -57,6 +57,11 @@ class Snapshot:
     @property
     def is_ok(self) -> bool:
         return self.reading.status is Status.OK
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the poll did not reach the target."""
+        return self.reading.status in LOST
 
 
 def time_of(reading: Reading) -> datetime:

@@ -76,6 +76,11 @@ metric = Table(
         server_default=text("1"),
         comment="Rises when a column changes",
     ),
+    Column(
+        "lost_known_since",
+        _TIME,
+        comment="Coverage of before does not tell how many polls were lost; NULL: all of it does",
+    ),
     UniqueConstraint("name", name="metric_name_key"),
     comment="Metrics that have tables here",
 )
@@ -240,6 +245,8 @@ coverage = {
         Column("metric_id", Integer),
         Column("polls", Integer, comment="Good snapshots"),
         Column("covered_seconds", Double, comment="Sum of their intervals"),
+        # As in facts: zeros would cost eight bytes a row.
+        Column("lost", Integer, comment="Snapshots that did not reach the target; NULL: 0"),
         Index(f"coverage_{tier}_metric_target_ts", "metric_id", "target_id", "ts"),
         postgresql_partition_by="RANGE (ts)",
         comment=f"How much of each bucket of {tier} was watched; read it through the view coverage",

@@ -7,7 +7,7 @@ where every reading of the bucket was, PARTIAL where some were (the sum is then 
 
 from __future__ import annotations
 
-from sbpgmon.model import GAP, PARTIAL, TIER_SECONDS, UNKNOWN, Column, Kind, Metric
+from sbpgmon.model import GAP, LOST, PARTIAL, TIER_SECONDS, UNKNOWN, Column, Kind, Metric, Status
 from sbpgmon.store.ddl import fact_columns, literal, names_of, quote, stored_width
 from sbpgmon.store.schema import SCHEMA
 
@@ -162,21 +162,34 @@ def _over_polls(metric: Metric, name: str) -> str:
     return quote(name)
 
 
+def counted(log: str) -> str:
+    """Condition of the snapshots in the log that the coverage counts: good ones and lost ones.
+
+    One that failed on a server that was reached is neither.
+    """
+    return f"{log}.status IN ({', '.join(literal(status) for status in (Status.OK, *LOST))})"
+
+
 def coverage_sql(source: str | None, tier: str, where: str, *, rows: str | None = None) -> str:
-    """INSERT of the coverage of `tier`: out of the snapshots, of a finer tier's coverage, or of other `rows` of it."""
+    """INSERT of the coverage of `tier`: out of the snapshots, of a finer tier's coverage, or of other `rows` of it.
+
+    A bucket of which all polls were lost has a row too: with 0 polls and 0 covered seconds.
+    """
     if source is None:
         found = (
-            f"SELECT {bucket(tier, 'f.ts')}, f.target_id, f.metric_id, count(*), "
-            f"sum(coalesce(f.interval_seconds, 0)::double precision)\n"
-            f"FROM {SCHEMA}.snapshot_log AS f WHERE f.metric_id = %(metric_id)s AND f.status = 'ok' AND {where}"
+            f"SELECT {bucket(tier, 'f.ts')}, f.target_id, f.metric_id, count(*) FILTER (WHERE f.status = 'ok'), "
+            "sum(coalesce(f.interval_seconds, 0)::double precision), "
+            "nullif(count(*) FILTER (WHERE f.status <> 'ok'), 0)\n"
+            f"FROM {SCHEMA}.snapshot_log AS f WHERE f.metric_id = %(metric_id)s AND {counted('f')} AND {where}"
         )
     else:
         origin = rows or table("coverage", source)
         found = (
-            f"SELECT {bucket(tier, 'f.ts')}, f.target_id, f.metric_id, sum(f.polls), sum(f.covered_seconds)\n"
+            f"SELECT {bucket(tier, 'f.ts')}, f.target_id, f.metric_id, sum(f.polls), sum(f.covered_seconds), "
+            "sum(f.lost)\n"
             f"FROM {origin} AS f WHERE f.metric_id = %(metric_id)s AND {where}"
         )
     return (
-        f"INSERT INTO {table('coverage', tier)} (ts, target_id, metric_id, polls, covered_seconds)\n"
+        f"INSERT INTO {table('coverage', tier)} (ts, target_id, metric_id, polls, covered_seconds, lost)\n"
         f"{found}\nGROUP BY 1, 2, 3 ORDER BY 1, 2"
     )

@@ -243,6 +243,8 @@ class Writer:
                 failed = replace(snapshot.reading, status=Status.ERROR, error=contract(error))
                 snapshot = replace(snapshot, reading=failed)
                 result.failures.append((snapshot.metric.name, failed.error))
+        elif snapshot.is_lost:
+            add_late(snapshot, None, watermarks)
         if applied.note:
             result.notes.append((snapshot.metric.name, applied.note))
         try:

@@ -95,8 +95,9 @@ class Lab:
         columns: Sequence[str] | None = None,
         lacks: Sequence[str] = (),
         skew: float | None = 0.0,
+        failed: Status = Status.ERROR,
     ) -> Reading:
-        """A reading at so many seconds after noon; no rows at all: one that failed."""
+        """A reading at so many seconds after noon; no rows at all: one that failed, in that way."""
         taken = self.catalog.metrics[metric]
         types = [(c.name, c.type.name) for c in taken.columns]
         if columns is not None:
@@ -109,7 +110,7 @@ class Lab:
             agent_time=at(seconds),
             interval_seconds=interval,
             duration_seconds=0.01,
-            status=Status.ERROR if rows is None else Status.OK,
+            status=failed if rows is None else Status.OK,
             error="boom" if rows is None else "",
             rows=len(rows or ()),
             data=b"" if rows is None else binary(self.store.raw, types, rows),
@@ -156,6 +157,18 @@ class Lab:
         for tier, seconds, polls, covered in self.store.raw.execute(query.encode(), (self.target, metric)):
             assert seconds not in found.setdefault(tier, {}), "two rows of one bucket"
             found[tier][seconds] = polls, covered
+        return found
+
+    def lost_polls(self, metric: str) -> dict[str, dict[float, int | None]]:
+        """Tier -> seconds after noon -> polls that did not reach our target."""
+        query = (
+            f"SELECT tier, extract(epoch FROM time - '{NOON.isoformat()}'::timestamptz)::float8, lost "
+            "FROM monitoring.coverage WHERE target = %s AND metric = %s"
+        )
+        found: dict[str, dict[float, int | None]] = {}
+        for tier, seconds, lost in self.store.raw.execute(query.encode(), (self.target, metric)):
+            before = found.setdefault(tier, {}).get(seconds, 0)
+            found[tier][seconds] = None if lost is None or before is None else before + lost
         return found
 
     def metric(self, name: str) -> Metric:

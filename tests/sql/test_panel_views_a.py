@@ -88,10 +88,13 @@ def test_availability_counts_every_poll_once(lab: Lab) -> None:
     assert (sum(good for _, good, _, _ in raw), sum(bad for _, _, bad, _ in raw)) == (19, 8)
 
 
-def test_a_refused_server_is_not_available_and_a_failed_reading_is(lab: Lab) -> None:
-    for slot, status in enumerate([Status.OK, Status.REFUSED, Status.ERROR]):
+def test_a_refused_server_is_not_available_and_a_failed_reading_says_nothing(lab: Lab) -> None:
+    for slot, status in enumerate([Status.OK, Status.REFUSED, Status.ERROR, *[Status.OK] * 4]):
         poll(lab, slot * TEN_MINUTES, status)
-    assert [found[:3] for found in availability(lab, "1h")] == [(0, 2, 1)]
+    for _ in range(2):
+        assert [found[:3] for found in availability(lab, "1h")] == [(0, 4, 1), (1, 1, 0)]
+        assert sum(good + bad for _, good, bad, _ in availability(lab, "raw")) == 6
+        maintain(lab)
 
 
 def test_a_target_that_was_never_reached_is_down(lab: Lab) -> None:
@@ -101,13 +104,70 @@ def test_a_target_that_was_never_reached_is_down(lab: Lab) -> None:
     assert [found[:3] for found in availability(lab, "1h")] == [(0, 0, 6), (1, 0, 3)]
 
 
-def test_hours_of_another_interval_are_read_in_the_log(lab: Lab) -> None:
+def test_hours_of_another_interval(lab: Lab) -> None:
     for second in range(0, HOUR, 1200):
         poll(lab, second, Status.UNREACHABLE if second else Status.OK, 1200.0)
     for second in range(HOUR, 2 * HOUR + 1, 600):
         poll(lab, second)
     maintain(lab)
     assert [found[:3] for found in availability(lab, "1h")] == [(0, 1, 2), (1, 6, 0), (2, 1, 0)]
+    for second in range(2 * HOUR + 1200, 4 * HOUR, 1200):
+        poll(lab, second, interval_seconds=1200.0)
+    # No more time than an hour has, where polls were more frequent than they are now.
+    assert {hour: seconds for hour, _, _, seconds in availability(lab, "1h")} == {0: 1200, 1: 600, 2: 1200, 3: 1200}
+
+
+def test_availability_reaches_beyond_the_log(lab: Lab) -> None:
+    lost = {7, 8, *range(18, 24)}
+    for slot in range(100):
+        poll(lab, slot * TEN_MINUTES, Status.UNREACHABLE if slot in lost else Status.OK)
+    before = availability(lab, "1h"), availability(lab, "5m")
+    maintain(lab)
+    lab.store.raw.execute(b"DELETE FROM monitoring.snapshot_log WHERE ts < %s", (at(15 * HOUR),))
+    assert (availability(lab, "1h"), availability(lab, "5m")) == before
+    assert [found[1:3] for found in before[0]][:4] == [(6, 0), (4, 2), (6, 0), (0, 6)]
+    (level,) = shown(lab, "overview/service_levels", 0, 100 * TEN_MINUTES)
+    assert level == {
+        "target": lab.target, "availability_ratio": 0.92, "down_seconds": 4800.0, "watched_ratio": 1.0
+    }  # fmt: skip
+    assert [outage["down_seconds"] for outage in shown(lab, "executive/outages", 0, 10 * HOUR)] == [3600, 1200]
+
+
+def test_what_was_lost_before_it_was_kept_is_not_known(lab: Lab) -> None:
+    for slot in range(30):
+        poll(lab, slot * TEN_MINUTES, Status.UNREACHABLE if slot in (2, 20) else Status.OK)
+    maintain(lab)
+    lab.store.raw.execute(b"UPDATE monitoring.metric SET lost_known_since = %s", (at(2 * HOUR),))
+    assert [found[:3] for found in availability(lab, "1h")] == [(2, 6, 0), (3, 5, 1), (4, 6, 0)]
+    (level,) = shown(lab, "overview/service_levels", 0, 10 * HOUR)
+    assert (level["availability_ratio"], level["watched_ratio"]) == (17 / 18, pytest.approx(0.3))
+    assert lab.lost_polls("server")["1h"] == {0: None, HOUR: None, 2 * HOUR: 0, 3 * HOUR: 1}
+
+
+def test_an_hour_that_was_lost_is_no_reading_of_anything(lab: Lab) -> None:
+    """Panels that ask whether, and how often, something was read."""
+    names = {
+        "infrastructure/connections": "connections", "infrastructure/blocked": "blocked_sessions",
+        "infrastructure/locks": "locks",
+    }  # fmt: skip
+    for slot in range(30):
+        is_lost = 6 <= slot < 12
+        poll(lab, slot * TEN_MINUTES, Status.UNREACHABLE if is_lost else Status.OK)
+        for metric in names.values():
+            rows = [row(metric)]
+            reading = lab.reading(metric, None if is_lost else rows, slot * TEN_MINUTES, failed=Status.UNREACHABLE)
+            lab.writer.write(TargetPoll(lab.target, None if is_lost else server(), (reading,), error="gone"))
+    maintain(lab)
+    for name, metric in names.items():
+        assert lab.rows_of_coverage(metric)["1h"][HOUR] == (0, 0), metric
+        found = shown(lab, name, 0, 4 * HOUR, interval_ms=HOUR * 1000)
+        assert {each["time"] for each in found} == {at(0), at(2 * HOUR), at(3 * HOUR)}, name
+    lab.store.raw.execute(b"UPDATE monitoring.target SET first_seen = %s", (NOON,))
+    watched = shown(lab, "agent/watched", 0, 4 * HOUR, interval_ms=HOUR * 1000)
+    assert len(watched) == 4
+    assert watched[1]["watched_ratio"] == 0
+    (found,) = shown(lab, "agent/watched_by_target", 0, 4 * HOUR, interval_ms=HOUR * 1000)
+    assert found["polls"] == 18
 
 
 def test_the_panels_of_availability(lab: Lab) -> None:

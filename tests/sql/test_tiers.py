@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sbpgmon.catalog.catalog import Catalog, load_catalog
 from sbpgmon.catalog.metrics import parse_metric
 from sbpgmon.errors import StoreError
-from sbpgmon.model import GAP, PARTIAL, TIER_SECONDS, UNKNOWN
+from sbpgmon.model import GAP, PARTIAL, TIER_SECONDS, UNKNOWN, Status, TargetPoll
 from sbpgmon.store.lease import target_ids
 from sbpgmon.store.maintenance import Maintained, Maintenance
 from sbpgmon.store.policy import stored_metrics
@@ -61,7 +61,7 @@ def catalog_in(folder: Path) -> Catalog:
         path = folder / f"{name}.sql"
         path.write_text(text)
         metrics[name] = parse_metric([path])
-    return Catalog(metrics, {"coverage": load_catalog().views["coverage"]})
+    return Catalog(metrics, {name: load_catalog().views[name] for name in ("coverage", "snapshot")})
 
 
 def forever(_metric: str) -> Mapping[str, float | None]:
@@ -110,8 +110,34 @@ def watermarks(lab: Lab, metric: str) -> dict[str, datetime | None]:
     return dict(rows.fetchall())
 
 
+def lose(lab: Lab, seconds: float, status: Status = Status.UNREACHABLE) -> None:
+    """A poll that did not reach the target."""
+    reading = lab.reading("work", None, seconds, failed=status)
+    lab.writer.write(TargetPoll(lab.target, None, (reading,), error="gone"))
+
+
+def hold_lost(lab: Lab, metric: str = "work") -> None:
+    """Compares the lost polls of every bucket of every tier with those that the log has; there are no other rows."""
+    finest, *coarse = TIERS[metric]
+    logged = {
+        (snapshot["time"] - NOON).total_seconds(): snapshot["status"] in ("unreachable", "refused")
+        for snapshot in lab.snapshots(metric)
+        if snapshot["status"] in ("ok", "unreachable", "refused")
+    }
+    marks, found = watermarks(lab, metric), lab.lost_polls(metric)
+    assert found.get(finest, {}) == logged
+    for tier in coarse:
+        expected: dict[float, int] = {}
+        for seconds, is_lost in logged.items():
+            if (mark := marks[tier]) is not None and at(seconds) < mark:
+                start = seconds // TIER_SECONDS[tier] * TIER_SECONDS[tier]
+                expected[start] = expected.get(start, 0) + is_lost
+        assert found.get(tier, {}) == expected
+
+
 def hold_to_the_finest(lab: Lab, metric: str = "work") -> None:
     """Compares every bucket of every tier with the rows of the finest tier that lie in it."""
+    hold_lost(lab, metric)
     finest, *coarse = TIERS[metric]
     rows = facts(lab, metric, finest)
     marks = watermarks(lab, metric)
@@ -203,6 +229,52 @@ def test_late_snapshots_are_in_every_total_at_once_and_in_one_row_afterwards(lab
     assert lab.store.raw.execute("SELECT count(*) FROM monitoring.late_bucket").fetchone() == (0,)
     late.store.close()
     other.store.close()
+
+
+def test_lost_polls_are_in_every_tier_late_ones_too(lab: Lab) -> None:
+    late = lab.another()
+    for number in range(700):
+        # Some of an hour, whole buckets of five minutes, and a whole hour, in which there is nothing else.
+        if number in (7, 8, *range(60, 110)) or number >= 240 and number < 480:
+            lose(lab, 15 * number, Status.REFUSED if number == 8 else Status.UNREACHABLE)
+        else:
+            lab.write("work", [work("a", number, busy=number % 5)], 15 * number)
+    maintain(lab)
+    hold_to_the_finest(lab)
+    assert lab.lost_polls("work")["1h"] == {0: 52, 3600: 240}
+    assert lab.rows_of_coverage("work")["1h"][3600] == (0, 0)
+    assert [r["at"] for r in facts(lab, "work", "1h")] == [0]
+    # What another agent could not store in time.
+    for number in range(300, 340):
+        if number < 320:
+            lose(late, 15 * number)
+        else:
+            late.write("work", [work("z", number)], 15 * number)
+    assert sum(filter(None, late.lost_polls("work")["1h"].values())) == 20
+    maintain(lab)
+    hold_to_the_finest(lab)
+    hold_to_the_finest(late)
+    late.store.close()
+
+
+def test_of_a_target_that_was_never_reached_the_lost_polls_are_kept(lab: Lab) -> None:
+    for number in range(500):
+        lose(lab, 15 * number)
+    maintain(lab)
+    assert lab.lost_polls("work")["1h"] == {0: 240, 3600: 240}
+    hold_lost(lab)
+
+
+def test_a_healthy_target_costs_no_row_and_no_byte(lab: Lab) -> None:
+    for number in range(300):
+        lab.write("work", [work("a", number)], 15 * number)
+    maintain(lab)
+    found = lab.store.raw.execute(
+        b"SELECT count(*), count(lost), max(pg_column_size(c)) FROM monitoring.coverage_1m AS c"
+    ).fetchone()
+    assert found is not None
+    assert found[:2] == (len(lab.rows_of_coverage("work")["1m"]), 0)
+    assert found[2] == 24 + 32
 
 
 def test_an_interrupted_roll_up_is_done_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,6 +385,7 @@ STEPS = st.lists(
         st.tuples(st.just("write"), st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=3)),
         st.tuples(st.just("write"), st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=3)),
         st.tuples(st.just("fail"), st.none()),
+        st.tuples(st.just("lose"), st.integers(1, 12)),
         st.tuples(st.just("reset"), st.sampled_from("abc")),
         st.tuples(st.just("wait"), st.sampled_from([15, 45, 200, 1000, 4000])),
         st.tuples(st.just("late"), st.integers(1, 40)),
@@ -344,6 +417,10 @@ def test_any_history_is_the_same_in_every_tier(lab: Lab, steps: list[tuple[str, 
         elif kind == "fail":
             now.write("work", None, seconds)
             seconds += 15
+        elif kind == "lose":
+            for _ in range(value):
+                lose(now, seconds)
+                seconds += 15
         elif kind == "reset":
             counts[value] = 0
         elif kind == "wait":
@@ -351,6 +428,9 @@ def test_any_history_is_the_same_in_every_tier(lab: Lab, steps: list[tuple[str, 
         elif kind == "late":
             for number in range(value):
                 late_seconds += 15
+                if number % 7 == 5:
+                    lose(behind, late_seconds)
+                    continue
                 behind.write("work", [work("z", number * 3, busy=number % 4)], late_seconds)
         else:
             maintain(lab)

@@ -70,7 +70,7 @@ watched as materialized (
     from (
       select c.time, c.polls
       from monitoring.coverage as c
-      where c.metric = 'server'
+      where c.metric = 'server' and c.polls > 0
         and c.tier = monitoring.tier('server', $__interval_ms, $__timeFrom()::timestamptz)
         and c.tier in ('5m', '1h')
         and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
@@ -78,7 +78,7 @@ watched as materialized (
       union all
       select c.time, c.polls
       from monitoring.coverage as c
-      where c.metric = 'server'
+      where c.metric = 'server' and c.polls > 0
         and c.tier = '5m'
         and monitoring.tier('server', $__interval_ms, $__timeFrom()::timestamptz) = '1h'
         and c.time >= (select t.hours_until from tier as t)
@@ -87,7 +87,7 @@ watched as materialized (
       union all
       select c.time, c.polls
       from monitoring.coverage as c
-      where c.metric = 'server'
+      where c.metric = 'server' and c.polls > 0
         and c.tier = 'raw'
         and c.time >= (select case when t.name = 'raw' then '-infinity' else t.minutes_until end from tier as t)
         and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz

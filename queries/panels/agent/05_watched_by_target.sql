@@ -47,7 +47,7 @@ stretch as materialized (
 polled as (
   select c.time, c.target, c.polls
   from monitoring.coverage as c
-  where c.metric = 'server'
+  where c.metric = 'server' and c.polls > 0
     and c.tier = monitoring.tier('server', $__interval_ms, $__timeFrom()::timestamptz)
     and c.tier in ('5m', '1h')
     and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
@@ -55,7 +55,7 @@ polled as (
   union all
   select c.time, c.target, c.polls
   from monitoring.coverage as c
-  where c.metric = 'server'
+  where c.metric = 'server' and c.polls > 0
     and c.tier = '5m'
     and monitoring.tier('server', $__interval_ms, $__timeFrom()::timestamptz) = '1h'
     and c.time >= greatest((select t.hours_until from tier as t), (select s.start from stretch as s))
@@ -64,7 +64,7 @@ polled as (
   union all
   select c.time, c.target, c.polls
   from monitoring.coverage as c
-  where c.metric = 'server'
+  where c.metric = 'server' and c.polls > 0
     and c.tier = 'raw'
     and c.time >= (
       select case when t.name = 'raw' then s.start else greatest(t.minutes_until, s.start) end

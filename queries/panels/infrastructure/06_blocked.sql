@@ -17,7 +17,7 @@ select p.time, coalesce(b.blocked, 0) / nullif(p.polls, 0) as blocked_sessions, 
 from (
   select date_bin('$__interval_ms ms', c.time, timestamptz 'epoch') as time, sum(c.polls)::double precision as polls
   from monitoring.coverage as c
-  where c.metric = 'blocked_sessions'
+  where c.metric = 'blocked_sessions' and c.polls > 0
     and c.tier = monitoring.tier('blocked_sessions', $__interval_ms, $__timeFrom()::timestamptz)
     and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
     and c.target = ${target:sqlstring}

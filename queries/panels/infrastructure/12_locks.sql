@@ -16,7 +16,7 @@
 with polled as (
   select c.time as at, date_bin('$__interval_ms ms', c.time, timestamptz 'epoch') as time, sum(c.polls) as polls
   from monitoring.coverage as c
-  where c.metric = 'locks'
+  where c.metric = 'locks' and c.polls > 0
     and c.tier = monitoring.tier('locks', $__interval_ms, $__timeFrom()::timestamptz)
     and c.time >= $__timeFrom()::timestamptz and c.time < $__timeTo()::timestamptz
     and c.target = ${target:sqlstring}

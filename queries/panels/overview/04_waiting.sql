@@ -18,7 +18,7 @@ select
 from (
   select n.target, max(n.time) as time
   from monitoring.coverage as n
-  where n.tier = 'raw' and n.metric = 'blocked_sessions' and n.time >= now() - interval '5 minutes' and n.target in ($target)
+  where n.tier = 'raw' and n.metric = 'blocked_sessions' and n.polls > 0 and n.time >= now() - interval '5 minutes' and n.target in ($target)
   group by n.target
 ) as c
 left join (
