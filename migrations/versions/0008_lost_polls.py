@@ -49,14 +49,14 @@ DO $do$
 BEGIN
   LOCK TABLE monitoring.rollup IN EXCLUSIVE MODE;
   UPDATE monitoring.metric AS m
-  SET lost_known_since = coalesce((SELECT min(l.ts) FROM monitoring.snapshot_log AS l), clock_timestamp())
+  SET lost_known_since = coalesce((SELECT min(l.ts) FROM monitoring.snapshot_log AS l), now())
   WHERE EXISTS (
     SELECT FROM monitoring.rollup AS r WHERE r.metric_id = m.metric_id AND r.watermark IS NOT NULL
   );
   BEGIN
 {entered}
   EXCEPTION WHEN check_violation THEN
-    UPDATE monitoring.metric SET lost_known_since = clock_timestamp() WHERE lost_known_since IS NOT NULL;
+    UPDATE monitoring.metric SET lost_known_since = now() WHERE lost_known_since IS NOT NULL;
   END;
 END $do$
 """

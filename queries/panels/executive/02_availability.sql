@@ -1,8 +1,8 @@
 -- Availability, as the agent sees it
 --
 -- The share of the polls that reached the database, all databases together, and of the worst of them; and the time for
--- which polls failed, summed over the databases. Watched is the share of the time range of which this is known: the log
--- of the polls reaches back 7 days in production, and what is older counts as not watched. 99.9 % a month is 43
+-- which polls failed, summed over the databases. Watched is the share of the time range of which this is known: hours in
+-- which nobody polled are not, nor what is older than hours are kept (a year in production). 99.9 % a month is 43
 -- minutes.
 --
 -- kind: stat

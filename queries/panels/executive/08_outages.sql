@@ -1,8 +1,8 @@
 -- Outages
 --
 -- Stretches in which polls of a database failed: when they began and ended, and the time that the failed polls stand
--- for. Hours that follow each other without a gap are one outage beyond 6 hours of time range, polls that do within it. Empty is
--- good, as far as the log of the polls reaches back (7 days in production). The longest first.
+-- for. Hours that follow each other without a gap are one outage beyond 6 hours of time range, polls that do within it.
+-- Empty is good, as far back as hours are kept (a year in production). The longest first.
 --
 -- kind: table
 -- unit: none

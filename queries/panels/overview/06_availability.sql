@@ -1,8 +1,8 @@
 -- Up and down
 --
 -- Whether each target answered the agent's polls. Partly: some polls of that stretch were lost, and some were not. Where
--- there is no data nobody looked, which says nothing about the database. It goes back as far as the log of the polls is
--- kept (7 days in production).
+-- there is no data nobody looked, which says nothing about the database. It goes back as far as hours are kept (a year in
+-- production); a stretch is two days long beyond 100 days.
 --
 -- kind: state-timeline
 -- unit: none
@@ -20,7 +20,8 @@ with known as materialized (
       when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then interval '5 minutes'
       when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '3 days' then interval '1 hour'
       when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '10 days' then interval '4 hours'
-      else interval '12 hours'
+      when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '100 days' then interval '12 hours'
+      else interval '48 hours'
     end, a.time, timestamptz 'epoch') as time,
     a.target,
     sum(a.polls) as polls,
@@ -35,7 +36,8 @@ with known as materialized (
       when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then interval '5 minutes'
       when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '3 days' then interval '1 hour'
       when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '10 days' then interval '4 hours'
-      else interval '12 hours'
+      when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '100 days' then interval '12 hours'
+      else interval '48 hours'
     end, $__timeFrom()::timestamptz, timestamptz 'epoch')
     and a.time < $__timeTo()::timestamptz
     and a.target in ($target)
@@ -53,7 +55,8 @@ from generate_series(
     when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '6 hours' then interval '5 minutes'
     when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '3 days' then interval '1 hour'
     when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '10 days' then interval '4 hours'
-    else interval '12 hours'
+    when $__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '100 days' then interval '12 hours'
+    else interval '48 hours'
   end
 ) as g (at)
 cross join (select distinct x.target from known as x) as t

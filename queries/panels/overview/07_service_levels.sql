@@ -1,9 +1,9 @@
 -- Availability, as the agent sees it
 --
--- Polls that reached the database, of all polls in the time range: whole hours beyond 6 hours, and not further back than
--- the log of the polls is kept (7 days in production). Down is the time that the lost polls stand for. Watched is the
--- share of the time range in which the agent polled at all: an availability of which half was watched is half known. 99.9
--- % is 43 minutes a month, 99 % is 7 hours.
+-- Polls that reached the database, of all polls in the time range: whole hours beyond 6 hours, as far back as these are
+-- kept (a year in production). Down is the time that the lost polls stand for. Watched is the share of the time range in
+-- which the agent polled at all: an availability of which half was watched is half known. 99.9 % is 43 minutes a month,
+-- 99 % is 7 hours.
 --
 -- kind: table
 -- unit: none
