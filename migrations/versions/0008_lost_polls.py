@@ -71,9 +71,7 @@ def upgrade() -> None:
     for tier in _TIERS:
         op.add_column(
             f"coverage_{tier}",
-            sa.Column(
-                "lost", sa.Integer(), nullable=True, comment="Snapshots that did not reach the target; NULL: 0"
-            ),
+            sa.Column("lost", sa.Integer(), nullable=True, comment="Snapshots that did not reach the target; NULL: 0"),
             schema="monitoring",
         )
     _run(_DETACHED.format(change="ADD COLUMN lost integer"))

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.matrix
 SHAPE = Shape(targets=4, busy=1, statements=60, seed=3)  # the fourth is down for some minutes of the last day
 CATALOG = load_catalog()
 METRICS = CATALOG.metrics
-OWN_TIERS = {"up": ("raw",), "availability": ("raw", "1h")}  # of views that are made of the log
+OWN_TIERS = {"up": ("raw",), "availability": ("raw", "5m", "1h")}  # of views that are made of the log
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +130,39 @@ def test_time_is_covered_once(conn: psycopg.Connection[Any], filled: Filled) -> 
         b"SELECT quality, interval_seconds FROM monitoring.snapshot "
         b"WHERE target = 'odds-de' AND metric = 'stat_database' AND quality <> 0"
     ).fetchall() == [(4, 600.0)]
+
+
+def test_lost_polls_are_those_of_the_log(conn: psycopg.Connection[Any]) -> None:
+    found = conn.execute(
+        b"SELECT tier, sum(lost), count(*) FILTER (WHERE polls = 0) FROM monitoring.coverage "
+        b"WHERE metric = 'stat_database' AND target = 'odds-de' AND tier <> '1d' GROUP BY 1"
+    ).fetchall()
+    assert {tier: (lost, alone) for tier, lost, alone in found} == {
+        "raw": (9, 9), "1m": (9, 9), "5m": (9, 1), "1h": (9, 0)
+    }  # fmt: skip
+
+
+def test_lost_polls_are_made_up_where_the_log_is_gone(cluster: Server) -> None:
+    """Hours out of nothing have what five minutes, out of the log, would have."""
+    short = dict.fromkeys(("raw", "1m"), 6 * 3600.0) | {"5m": 2 * 86400.0, "1h": None, "1d": None}
+    until = datetime(2026, 11, 20, 3, tzinfo=UTC)
+    shape = Shape(5, 1, 5, 3)
+    found = []
+    for retention in (short, dict.fromkeys(short)):
+        with scratch(cluster) as database:
+            with contextlib.closing(StoreConnection(database.dsn())) as store:
+                init(store, CATALOG, [], retention_of=lambda _, kept=retention: kept)  # type: ignore[misc]
+            Filling(database.dsn(), shape, 4.0, until).fill(lambda *_: None)
+            with database.connect() as connection:
+                found.append(
+                    connection.execute(
+                        b"SELECT time, target, lost, polls + lost FROM monitoring.coverage WHERE metric = 'server' "
+                        b"AND tier = '1h' AND (lost > 0 OR polls = 0) AND time < %s ORDER BY 1, 2",
+                        (until,),
+                    ).fetchall()
+                )
+    assert found[0] == found[1]
+    assert sum(lost for _, _, lost, _ in found[0]) > 5
 
 
 def test_windows_of_events_are_whole(conn: psycopg.Connection[Any]) -> None:

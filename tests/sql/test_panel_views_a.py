@@ -166,8 +166,8 @@ def test_an_hour_that_was_lost_is_no_reading_of_anything(lab: Lab) -> None:
     watched = shown(lab, "agent/watched", 0, 4 * HOUR, interval_ms=HOUR * 1000)
     assert len(watched) == 4
     assert watched[1]["watched_ratio"] == 0
-    (found,) = shown(lab, "agent/watched_by_target", 0, 4 * HOUR, interval_ms=HOUR * 1000)
-    assert found["polls"] == 18
+    (total,) = shown(lab, "agent/watched_by_target", 0, 4 * HOUR, interval_ms=HOUR * 1000)
+    assert total["polls"] == 18
 
 
 def test_the_panels_of_availability(lab: Lab) -> None:

@@ -235,7 +235,7 @@ def test_lost_polls_are_in_every_tier_late_ones_too(lab: Lab) -> None:
     late = lab.another()
     for number in range(700):
         # Some of an hour, whole buckets of five minutes, and a whole hour, in which there is nothing else.
-        if number in (7, 8, *range(60, 110)) or number >= 240 and number < 480:
+        if number in (7, 8, *range(60, 110)) or (number >= 240 and number < 480):
             lose(lab, 15 * number, Status.REFUSED if number == 8 else Status.UNREACHABLE)
         else:
             lab.write("work", [work("a", number, busy=number % 5)], 15 * number)
