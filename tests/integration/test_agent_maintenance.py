@@ -93,6 +93,8 @@ def test_another_retention_holds_with_the_next_start(hours: Site) -> None:
     hours.configure(metrics={"stat_statements": {"retention": {"1m": "2h"}, "interval": "100ms"}})
     hours.polled()
     assert hours.value(query) == 2 * 3600
+    # A history that has just begun is read from the finest tier, whatever its retention.
+    hours.ask("UPDATE monitoring.target SET first_seen = now() - interval '1 day' RETURNING 1")
     ask = "SELECT monitoring.tier('stat_statements', 60000, now() - interval '3 hours')"
     assert hours.value(ask) == "5m"
     assert TARGET in hours.targets
