@@ -8,6 +8,7 @@ of its source are there: what was counted under one key may turn out to belong u
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,23 +97,25 @@ def _sql(metric: Metric, source: Metric, late: tuple[str, ...] = (), *, is_again
     """
     names = names_of(metric)
     counters = listed(metric.counters)
-    picked = ", ".join(
-        f"CASE WHEN coalesce(quality, 0) & {UNKNOWN} = 0 THEN coalesce({quote(c.name)}, 0) END AS {quote(c.name)}"
+    text = metric.variants[0].sql.replace("%", "%%")
+    # Those that it names: dozens of others would take as long to plan as the rest takes to run.
+    picked = "".join(
+        f", CASE WHEN coalesce(quality, 0) & {UNKNOWN} = 0 THEN coalesce({quote(c.name)}, 0) END AS {quote(c.name)}"
         for c in source.counters
+        if re.search(rf"\b{c.name}\b", text)
     )
     keys = "".join(f"{quote(k.name)}::{k.type.name}, " for k in metric.keys)
     # The finest tier has times as float4: added up as such, they would lose what is small.
     typed = ", ".join(f"{quote(c.name)}::{c.type.name}" for c in metric.counters)
     grouped = "".join(f"{quote(k.name)}, " for k in metric.keys)
     sums = ", ".join(f"nullif(sum({quote(c.name)}), 0)::{c.type.name} AS {quote(c.name)}" for c in metric.counters)
-    text = metric.variants[0].sql.replace("%", "%%")
     unknown = f"quality & {UNKNOWN} <> 0"
     quality = (
         f"CASE WHEN bool_and({unknown}) THEN {UNKNOWN} WHEN bool_or({unknown}) THEN {PARTIAL} ELSE 0 END "
         f"| bit_or(quality & {PARTIAL | GAP})"
     )
     parts = [
-        f"reading AS (SELECT ts, series_id, target_id, coalesce(quality, 0)::integer AS quality, {picked}\n"
+        f"reading AS (SELECT ts, series_id, target_id, coalesce(quality, 0)::integer AS quality{picked}\n"
         f"FROM {table(source, source.tier)} WHERE target_id = {_TARGET} AND ts = ANY (%(times)s::timestamptz[]))",
         # A row that says nothing, neither a number nor that it is not known, is left out.
         f"found AS MATERIALIZED (SELECT *, {key_hash(metric, '', _TARGET)} AS key_hash FROM (\n"
