@@ -117,11 +117,12 @@ def _sql(metric: Metric, source: Metric, late: tuple[str, ...] = (), *, is_again
     parts = [
         f"reading AS (SELECT ts, series_id, target_id, coalesce(quality, 0)::integer AS quality{picked}\n"
         f"FROM {table(source, source.tier)} WHERE target_id = {_TARGET} AND ts = ANY (%(times)s::timestamptz[]))",
-        # A row that says nothing, neither a number nor that it is not known, is left out.
+        # A row that says nothing, neither a number nor that it is not known, is left out. OFFSET 0: the planner would
+        # have all sums once more in a HAVING.
         f"found AS MATERIALIZED (SELECT *, {key_hash(metric, '', _TARGET)} AS key_hash FROM (\n"
         f"SELECT ts, {grouped}{quality} AS quality, {sums}\n"
         f"FROM (SELECT ts, {keys}quality::integer AS quality, {typed} FROM (\n{text}\n) AS told)"
-        f" AS typed\nGROUP BY {grouped}ts) AS summed\n"
+        f" AS typed\nGROUP BY {grouped}ts OFFSET 0) AS summed\n"
         f"WHERE num_nonnulls({counters}) > 0 OR quality & {UNKNOWN} <> 0)",
         f"fresh AS (INSERT INTO {names.series} (target_id, {grouped}first_seen)\n"
         f"SELECT {_TARGET}, {grouped}min(ts) FROM found AS f\n"
