@@ -7,7 +7,7 @@ import json
 import psycopg
 import pytest
 
-from tests.integration.support import GRAFANA, METRICS, TARGET, Site
+from tests.integration.support import GRAFANA, SNAPSHOTS, TARGET, Site
 
 pytestmark = pytest.mark.matrix
 
@@ -89,7 +89,7 @@ def test_a_view_whose_sql_is_wrong_stops_nothing_else(monitored: Site) -> None:
         done = monitored.run("collect", check=2)
         assert "views/orders_a_minute.sql:1:" in done.stderr
         assert "tyme" in done.stderr
-    assert monitored.value("SELECT count(*) FROM monitoring.snapshot WHERE status = 'ok'") == 2 * (len(METRICS) + 1)
+    assert monitored.value("SELECT count(*) FROM monitoring.snapshot WHERE status = 'ok'") == 2 * (len(SNAPSHOTS) + 1)
     done = monitored.run("init", check=2)
     assert "views/orders_a_minute.sql:1:" in done.stderr
     monitored.add_file("views/orders_a_minute.sql", VIEW)
@@ -180,6 +180,8 @@ def test_other_tiers_wait_for_init(monitored: Site) -> None:
     _init(monitored)
     monitored.polled()
     assert monitored.value("SELECT to_regclass('monitoring.orders_1d')") is not None
+    # A history that has just begun is read from the finest tier.
+    monitored.ask("UPDATE monitoring.target SET first_seen = now() - interval '1 year' RETURNING 1")
     assert monitored.value("SELECT monitoring.tier('orders', 86400000, now())") == "1d"
     assert monitored.value("SELECT count(*) FROM monitoring.orders WHERE tier = 'raw'") == 4
     assert monitored.value("SELECT table_version FROM monitoring.metric WHERE name = 'orders'") == 1

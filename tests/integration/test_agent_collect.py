@@ -7,7 +7,7 @@ import threading
 import psycopg
 import pytest
 
-from tests.integration.support import GAP, GRAFANA, METRICS, ONLY_ONCE, READER, TARGET, Site, settle
+from tests.integration.support import GAP, GRAFANA, METRICS, ONLY_ONCE, READER, SNAPSHOTS, TARGET, Site, settle
 
 pytestmark = pytest.mark.matrix
 
@@ -22,10 +22,10 @@ VIEWS = {
 
 def test_every_metric_leaves_a_snapshot(monitored: Site) -> None:
     done = monitored.run("collect")
-    assert f"1 targets polled: {len(METRICS)} snapshots stored" in done.stderr
+    assert f"1 targets polled: {len(SNAPSHOTS)} snapshots stored" in done.stderr
     assert done.stdout == ""
     rows = monitored.ask("SELECT metric, target, status, error, quality, interval_seconds FROM monitoring.snapshot")
-    assert sorted(row[0] for row in rows) == sorted(METRICS)
+    assert sorted(row[0] for row in rows) == sorted(SNAPSHOTS)
     assert {row[1:4] for row in rows} == {(TARGET, "ok", None)}
     assert {row[5] for row in rows} == {None}
     assert monitored.is_consistent()
@@ -35,10 +35,10 @@ def test_every_metric_leaves_a_snapshot(monitored: Site) -> None:
 
 def test_the_same_slot_is_read_once(monitored: Site) -> None:
     monitored.configure(**ONLY_ONCE)
-    assert monitored.polled().snapshots == len(METRICS)
+    assert monitored.polled().snapshots == len(SNAPSHOTS)
     again = monitored.collect()
     assert (again.targets, again.snapshots, again.worst) == (0, 0, None)
-    assert monitored.value("SELECT count(*) FROM monitoring.snapshot") == len(METRICS)
+    assert monitored.value("SELECT count(*) FROM monitoring.snapshot") == len(SNAPSHOTS)
     # The state folder knows it too, and so does the store without it.
     for path in (monitored.state_dir / "state").iterdir():
         path.unlink()

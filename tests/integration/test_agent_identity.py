@@ -8,7 +8,7 @@ from typing import Any
 from sbpgmon.demo.server import Cluster
 from sbpgmon.errors import OtherServerError
 from tests.conftest import Database
-from tests.integration.support import METRICS, READER, TARGET, Site, wait_for
+from tests.integration.support import METRICS, READER, SNAPSHOTS, TARGET, Site, wait_for
 
 OTHER = OtherServerError.exit_code
 
@@ -67,7 +67,7 @@ def test_another_server_is_refused_until_it_is_accepted(monitored: Site, own: Si
     # At once, whatever the interval.
     monitored.configure(metrics={name: {"interval": "1h"} for name in METRICS})
     monitored.polled()
-    assert _good(monitored) == before + len(METRICS)
+    assert _good(monitored) == before + len(SNAPSHOTS)
     query = (
         "SELECT metric, interval_seconds FROM monitoring.snapshot WHERE metric IN ('stat_database', 'stat_statements') "
         "ORDER BY time DESC LIMIT 2"
@@ -106,7 +106,7 @@ def test_a_daemon_goes_on_when_it_is_accepted(monitored: Site, own: Site) -> Non
         assert _good(monitored) == before
         monitored.run("targets", "accept", TARGET)
         # All metrics, without waiting for their hour.
-        wait_for(lambda: _good(monitored) >= before + len(METRICS))
+        wait_for(lambda: _good(monitored) >= before + len(SNAPSHOTS))
         process.terminate()
         assert process.wait(30) == 0
     assert [line.split()[1] for line in monitored.log.splitlines()].count("ERROR") == 1
@@ -139,8 +139,8 @@ def test_what_waited_of_the_known_server_is_stored(outage: Site, own_cluster: Cl
     done = outage.run("collect", check=OTHER)
     assert "spool: replayed" in done.stderr
     assert outage.spooled == []
-    assert _good(outage) == 2 * len(METRICS)
-    assert outage.value("SELECT count(*) FROM monitoring.snapshot WHERE status = 'refused'") == len(METRICS)
+    assert _good(outage) == 2 * len(SNAPSHOTS)
+    assert outage.value("SELECT count(*) FROM monitoring.snapshot WHERE status = 'refused'") == len(SNAPSHOTS)
 
 
 def test_nothing_to_accept(monitored: Site) -> None:

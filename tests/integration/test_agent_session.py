@@ -13,7 +13,7 @@ from sbpgmon.config import Target, load
 from sbpgmon.model import Status
 from sbpgmon.sources.session import Session
 from tests.conftest import Server
-from tests.integration.support import METRICS, ONLY_ONCE, READER, TARGET, Site, wait_for
+from tests.integration.support import ONLY_ONCE, READER, SNAPSHOTS, TARGET, Site, wait_for
 from tests.integration.test_agent_targets import BROKEN
 
 pytestmark = pytest.mark.matrix
@@ -52,7 +52,7 @@ def test_polls_leave_no_session_state(monitored: Site) -> None:
 def test_a_daemon_holds_a_connection_and_no_transaction(monitored: Site) -> None:
     monitored.configure(**ONLY_ONCE)
     with monitored.start("run"):
-        wait_for(lambda: monitored.value("SELECT count(*) FROM monitoring.snapshot") == len(METRICS))
+        wait_for(lambda: monitored.value("SELECT count(*) FROM monitoring.snapshot") == len(SNAPSHOTS))
         # What has been stored has been read: between two polls now.
         held = monitored.ask(
             "SELECT state, xact_start, backend_xmin::text, (SELECT count(*) FROM pg_locks l WHERE l.pid = a.pid) "
@@ -67,7 +67,7 @@ def test_a_standby_is_a_target(own: Site, standby: Server) -> None:
     own.configure()
     for _ in range(2):
         done = own.run("collect")
-    assert f"2 targets polled: {2 * len(METRICS)} snapshots stored" in done.stderr
+    assert f"2 targets polled: {2 * len(SNAPSHOTS)} snapshots stored" in done.stderr
     status = json.loads(own.run("status", "--format", "json").stdout)
     standbys = {target["target"]: target["is_standby"] for target in status["targets"]}
     assert standbys == {TARGET: False, "replica": True}

@@ -9,7 +9,7 @@ import pytest
 
 from sbpgmon.errors import LeaseTakenError
 from tests.conftest import Database
-from tests.integration.support import METRICS, OWNER, READER, TARGET, Site, make_roles, wait_for
+from tests.integration.support import OWNER, READER, SNAPSHOTS, TARGET, Site, make_roles, wait_for
 
 pytestmark = pytest.mark.matrix
 
@@ -43,9 +43,9 @@ def test_several_targets_one_store(monitored: Site, database: Database) -> None:
     monitored.configure()
     for _ in range(2):
         done = monitored.run("collect")
-    assert f"2 targets polled: {2 * len(METRICS)} snapshots stored" in done.stderr
+    assert f"2 targets polled: {2 * len(SNAPSHOTS)} snapshots stored" in done.stderr
     counts = monitored.ask("SELECT target, count(*) FROM monitoring.snapshot WHERE status = 'ok' GROUP BY 1 ORDER BY 1")
-    assert counts == [(TARGET, 2 * len(METRICS)), ("second", 2 * len(METRICS))]
+    assert counts == [(TARGET, 2 * len(SNAPSHOTS)), ("second", 2 * len(SNAPSHOTS))]
     databases = monitored.ask("SELECT name, database FROM monitoring.target ORDER BY 1")
     assert databases == [(TARGET, monitored.database.name), ("second", database.name)]
     assert monitored.is_consistent()
@@ -66,7 +66,7 @@ def test_a_target_that_is_down_stops_no_other(monitored: Site) -> None:
     statuses = _statuses(monitored)
     assert {status for (target, _), (status, _) in statuses.items() if target == TARGET} == {"ok"}
     down = {metric: error for (target, metric), (status, error) in statuses.items() if status == "unreachable"}
-    assert sorted(down) == sorted(METRICS)
+    assert sorted(down) == sorted(SNAPSHOTS)
     assert all("refused" in str(error) for error in down.values())
     assert set(monitored.ask("SELECT target, up FROM monitoring.up")) == {(TARGET, 1), ("down", 0)}
     assert "DOWN" in monitored.run("status").stdout
@@ -84,7 +84,7 @@ def test_a_metric_that_is_broken_stops_no_other(monitored: Site) -> None:
         f"Target {TARGET}: division by zero (SQLSTATE 22012). Mend the query.",
     )
     assert {status for status, _ in statuses.values()} == {"ok"}
-    assert len(statuses) == len(METRICS)
+    assert len(statuses) == len(SNAPSHOTS)
     # One row that says so, not one of many a minute.
     assert monitored.value("SELECT count(*) FROM monitoring.broken") == 0
     assert monitored.is_consistent()
@@ -150,7 +150,7 @@ def test_targets_that_nobody_holds_are_polled(monitored: Site, tmp_path: Path) -
     done = other.run("collect")
     assert f"another agent polls this target: elsewhere:1:x target={TARGET}" in done.stderr
     assert "1 targets polled" in done.stderr
-    assert monitored.value("SELECT count(*) FROM monitoring.snapshot WHERE target = 'free'") == len(METRICS)
+    assert monitored.value("SELECT count(*) FROM monitoring.snapshot WHERE target = 'free'") == len(SNAPSHOTS)
 
 
 def test_dsn_alone_is_target_and_store(monitored: Site) -> None:
@@ -161,7 +161,7 @@ def test_dsn_alone_is_target_and_store(monitored: Site) -> None:
         monitored.variables = {"SBPGMON_DSN": monitored.database.dsn(OWNER), "SBPGMON_STATE_DIR": "state"}
         command = [arg for arg in monitored.command("collect") if arg not in ("--config", str(monitored.config))]
         done = monitored.run(command=command, cwd=monitored.folder)
-        assert f"1 targets polled: {len(METRICS)} snapshots stored" in done.stderr
+        assert f"1 targets polled: {len(SNAPSHOTS)} snapshots stored" in done.stderr
         assert (monitored.folder / "state").is_dir()
         doctor = monitored.run(command=[*command[:-1], "doctor"], cwd=monitored.folder)
         assert "both reads the target and owns the schema" in " ".join(doctor.stdout.split())

@@ -14,7 +14,7 @@ import pytest
 
 from sbpgmon.catalog.catalog import load_catalog
 from sbpgmon.errors import exit_codes
-from tests.integration.support import METRICS, TARGET, Site
+from tests.integration.support import METRICS, SNAPSHOTS, TARGET, Site
 
 pytestmark = pytest.mark.matrix
 
@@ -61,7 +61,7 @@ def test_status(busy: tuple[Site, str]) -> None:
     assert target["available"] > target["client_backends"]
     assert target["tps"] > 0
     assert target["deadlocks"] == 0
-    assert sorted(snapshot["metric"] for snapshot in found["snapshots"]) == sorted(METRICS)
+    assert sorted(snapshot["metric"] for snapshot in found["snapshots"]) == sorted(SNAPSHOTS)
     assert {snapshot["status"] for snapshot in found["snapshots"]} == {"ok"}
     table = site.run("status").stdout
     assert "up, primary" in table

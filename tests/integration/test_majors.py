@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from sbpgmon.demo.server import Cluster
-from tests.integration.support import METRICS, OWNER, READER, TARGET, Site, fresh_database
+from tests.integration.support import METRICS, OWNER, READER, SNAPSHOTS, TARGET, Site, fresh_database
 from tests.sql.test_schema import dump
 from tests.standby import Standby
 
@@ -40,7 +40,7 @@ def test_init_collect_top_rollback(own_cluster: Cluster, standby: Standby, tmp_p
         standby.catch_up()
         # The texts of what is new come with the poll after it.
         for _ in range(2):
-            assert f"2 targets polled: {2 * len(METRICS)} snapshots stored" in site.run("collect").stderr
+            assert f"2 targets polled: {2 * len(SNAPSHOTS)} snapshots stored" in site.run("collect").stderr
 
         top = json.loads(site.run("top", "--limit", "10000", "--format", "json").stdout)
         found = {row["target"]: row for row in top if "of_the_main_job" in (row["query"] or "")}

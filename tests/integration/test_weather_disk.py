@@ -15,7 +15,7 @@ from sbpgmon.demo.binaries import server_account
 from sbpgmon.demo.server import Cluster
 from sbpgmon.present.grants import grants_sql
 from tests.conftest import Database
-from tests.integration.support import METRICS, Site, create_schema
+from tests.integration.support import SNAPSHOTS, Site, create_schema
 from tests.integration.test_agent_outage import Work
 
 pytestmark = pytest.mark.matrix
@@ -114,7 +114,7 @@ def test_the_disk_of_the_state_folder_is_full(monitored: Site) -> None:
         work(calls)
         done = monitored.run("collect", check=None, preexec_fn=_no_files)
         # The store has it all; what the state folder is for is said to be missing.
-        assert f"{len(METRICS)} snapshots stored" in done.stderr
+        assert f"{len(SNAPSHOTS)} snapshots stored" in done.stderr
         assert str(monitored.state_dir) in done.stderr
         assert "File too large" in done.stderr
     work(7)

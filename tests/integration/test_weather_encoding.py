@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 
 from tests.conftest import Database, Server
-from tests.integration.support import METRICS, READER, TARGET, Site, create_schema, make_roles
+from tests.integration.support import READER, SNAPSHOTS, TARGET, Site, create_schema, make_roles
 
 pytestmark = pytest.mark.matrix
 LATIN_1 = b"caf\xe9"
@@ -55,7 +55,7 @@ def test_a_target_in_sql_ascii(monitored: Site, ascii_database: Database) -> Non
     monitored.configure(queries_dir="queries", metrics={"shops": {"interval": "100ms"}})
     for _ in range(3):
         _work(ascii_database)
-        assert monitored.polled().snapshots == len(METRICS) + 1
+        assert monitored.polled().snapshots == len(SNAPSHOTS) + 1
     # One byte that nobody can read, one mark.
     assert monitored.ask("SELECT DISTINCT shop FROM monitoring.shops ORDER BY 1") == [("caf?",), ("plain",)]
     texts = monitored.ask("SELECT DISTINCT query, calls FROM monitoring.statements WHERE query LIKE 'SELECT $1 AS%'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sbpgmon.errors import TargetError
-from tests.integration.support import METRICS, TARGET, Site
+from tests.integration.support import SNAPSHOTS, TARGET, Site
 
 pytestmark = pytest.mark.matrix
 
@@ -38,7 +38,7 @@ def _fails(site: Site, message: str) -> None:
     assert status == "error"
     assert message in error
     after = site.value("SELECT count(*) FROM monitoring.snapshot WHERE status = 'ok' AND metric <> 'orders'")
-    assert after == before + len(METRICS)
+    assert after == before + len(SNAPSHOTS)
     assert site.is_consistent()
 
 
@@ -156,7 +156,7 @@ def test_two_statements_are_refused(monitored: Site) -> None:
     done = monitored.run("collect", check=2)
     assert f"{path}:" in done.stderr
     assert "more than one statement" in done.stderr
-    assert monitored.value("SELECT count(*) FROM monitoring.snapshot WHERE status = 'ok'") == len(METRICS)
+    assert monitored.value("SELECT count(*) FROM monitoring.snapshot WHERE status = 'ok'") == len(SNAPSHOTS)
 
 
 def test_a_quote_that_ends_the_copy_does_not_get_out(monitored: Site) -> None:
@@ -186,7 +186,7 @@ def test_a_role_that_is_needed(monitored: Site) -> None:
     done = monitored.run("collect", check=None)
     assert done.returncode in (2, 10)
     assert "pg_checkpoint_more" in done.stderr
-    assert monitored.value("SELECT count(*) FROM monitoring.snapshot WHERE status = 'ok'") == len(METRICS)
+    assert monitored.value("SELECT count(*) FROM monitoring.snapshot WHERE status = 'ok'") == len(SNAPSHOTS)
 
 
 def test_metrics_test_of_a_good_file(monitored: Site) -> None:

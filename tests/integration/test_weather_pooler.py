@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 from sbpgmon.demo.binaries import server_account
 from sbpgmon.demo.server import Cluster
 from tests.conftest import GivenServer, Server
-from tests.integration.support import METRICS, OWNER, READER, TARGET, Site, wait_for
+from tests.integration.support import OWNER, READER, SNAPSHOTS, TARGET, Site, wait_for
 
 pytestmark = pytest.mark.matrix
 
@@ -100,13 +100,13 @@ def test_the_application_writes_on_after_our_polls(own: Site, pooler: Server) ->
             before = _state(application)
             for number in range(3):
                 done = own.run("collect")
-                assert f"{len(METRICS)} snapshots stored" in done.stderr
+                assert f"{len(SNAPSHOTS)} snapshots stored" in done.stderr
                 # With a SET that outlived us: "cannot execute INSERT in a read-only transaction".
                 application.execute("INSERT INTO public.bet VALUES (%s)", (number,))
                 assert application.execute("SELECT pg_backend_pid()").fetchone() == pid
             assert _state(application) == before
         with own.start("run"):
-            wait_for(lambda: own.value("SELECT count(*) FROM monitoring.snapshot") > 5 * len(METRICS))
+            wait_for(lambda: own.value("SELECT count(*) FROM monitoring.snapshot") > 5 * len(SNAPSHOTS))
             with psycopg.connect(pooler.dsn(name, OWNER), autocommit=True, prepare_threshold=None) as application:
                 application.execute("INSERT INTO public.bet VALUES (3)")
     finally:
@@ -148,4 +148,4 @@ def test_init_and_rollback_through_a_pooler(own: Site, pooler: Server, tmp_path:
     own.run("rollback", "--yes")
     own.run("init")
     own.run("collect")
-    assert own.value("SELECT count(*) FROM monitoring.snapshot") == len(METRICS)
+    assert own.value("SELECT count(*) FROM monitoring.snapshot") == len(SNAPSHOTS)

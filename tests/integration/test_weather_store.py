@@ -11,7 +11,7 @@ import pytest
 
 from sbpgmon.demo.binaries import wheel_bin_dir
 from sbpgmon.demo.server import Cluster
-from tests.integration.support import METRICS, OWNER, TARGET, Site, fresh_database, wait_for
+from tests.integration.support import METRICS, OWNER, SNAPSHOTS, TARGET, Site, fresh_database, wait_for
 
 pytestmark = pytest.mark.matrix
 
@@ -174,12 +174,12 @@ def test_the_store_goes_away_during_a_write(monitored: Site) -> None:
             assert process.wait(30) == 20
     assert "Traceback" not in monitored.log
     assert "terminating connection due to administrator command" in monitored.log
-    assert monitored.value("SELECT count(*) FROM monitoring.snapshot") == len(METRICS)
+    assert monitored.value("SELECT count(*) FROM monitoring.snapshot") == len(SNAPSHOTS)
     assert monitored.is_consistent()
     assert len(monitored.spooled) == 1
     monitored.polled()
     assert monitored.spooled == []
-    assert monitored.value("SELECT count(*) FROM monitoring.snapshot") == 3 * len(METRICS)
+    assert monitored.value("SELECT count(*) FROM monitoring.snapshot") == 3 * len(SNAPSHOTS)
     assert monitored.is_consistent()
 
 

@@ -16,7 +16,7 @@ from sbpgmon.demo.server import Cluster
 from sbpgmon.errors import UnsupportedError
 from sbpgmon.sources.probe import probe
 from sbpgmon.sources.session import Session
-from tests.integration.support import METRICS, OWNER, READER, TARGET, Site, wait_for
+from tests.integration.support import METRICS, OWNER, READER, SNAPSHOTS, TARGET, Site, wait_for
 from tests.integration.test_agent_targets import SLOW
 
 pytestmark = pytest.mark.matrix
@@ -29,7 +29,7 @@ def _collect(site: Site, dsn: str, code: int, *messages: str) -> None:
     done = site.run("collect", check=code)
     for message in messages:
         assert message in done.stderr
-    assert site.ask("SELECT status, count(*) FROM monitoring.snapshot GROUP BY 1") == [("unreachable", len(METRICS))]
+    assert site.ask("SELECT status, count(*) FROM monitoring.snapshot GROUP BY 1") == [("unreachable", len(SNAPSHOTS))]
     assert site.is_consistent()
     # And the doctor says the same.
     doctor = site.run("doctor", check=13)
@@ -90,7 +90,7 @@ def test_a_superuser_is_refused_unless_told(monitored: Site) -> None:
     _collect(monitored, dsn, 11, "is a superuser, which a read-only transaction does not stop", "--allow-superuser")
     done = monitored.run("--allow-superuser", "collect")
     assert "--allow-superuser: roles that can write are let through" in done.stderr
-    assert f"{len(METRICS)} snapshots stored" in done.stderr
+    assert f"{len(SNAPSHOTS)} snapshots stored" in done.stderr
 
 
 def test_a_role_that_may_write_is_refused(monitored: Site, make_role: Callable[..., str]) -> None:
@@ -131,7 +131,7 @@ def test_pg_stat_statements_is_not_created(monitored: Site) -> None:
     assert "CREATE EXTENSION pg_stat_statements" in done.stderr
     statuses = dict(monitored.ask("SELECT metric, status FROM monitoring.snapshot"))
     failed = {metric for metric, status in statuses.items() if status != "ok"}
-    assert failed == {"stat_statements", "stat_statements_info"}
+    assert failed == {"stat_statements", "stat_statements_info", "statement_totals"}
     doctor = " ".join(monitored.run("doctor", check=13).stdout.split())
     assert "pg_stat_statements: the extension is not in database" in doctor
     assert "CREATE EXTENSION pg_stat_statements (not in monitoring)" in doctor
@@ -144,7 +144,7 @@ def test_pg_stat_statements_is_not_loaded(own: Site, own_cluster: Cluster) -> No
         done = own.run("collect", check=10)
         assert "pg_stat_statements is not loaded: shared_preload_libraries" in done.stderr
         ok = own.value("SELECT count(*) FROM monitoring.snapshot WHERE status = 'ok'")
-        assert ok == len(METRICS) - 2
+        assert ok == len(SNAPSHOTS) - 3
         doctor = " ".join(own.run("doctor", check=13).stdout.split())
         assert "the extension is created, but its library is not loaded" in doctor
     finally:
@@ -178,7 +178,7 @@ def test_the_server_goes_away_during_a_poll(monitored: Site) -> None:
     assert "Traceback" not in monitored.log
     assert "terminating connection due to administrator command" in monitored.log
     statuses = dict(monitored.ask("SELECT metric, status FROM monitoring.snapshot"))
-    assert len(statuses) == len(METRICS) + 1
+    assert len(statuses) == len(SNAPSHOTS) + 1
     assert statuses["a_slow"] == "unreachable"
     assert set(statuses.values()) <= {"ok", "unreachable"}
     assert monitored.is_consistent()
@@ -194,7 +194,7 @@ def test_a_metric_that_takes_too_long_stops_no_other(monitored: Site) -> None:
     assert "canceling statement due to statement timeout (SQLSTATE 57014)" in done.stderr
     assert "[metrics.NAME] timeout" in done.stderr
     assert dict(monitored.ask("SELECT status, count(*) FROM monitoring.snapshot GROUP BY 1")) == {
-        "ok": len(METRICS),
+        "ok": len(SNAPSHOTS),
         "error": 1,
     }
 
@@ -264,4 +264,4 @@ def test_what_a_deadline_cuts_off_is_said(monitored: Site) -> None:
     errors = dict(monitored.ask("SELECT metric, error FROM monitoring.snapshot WHERE status = 'error'"))
     assert errors["a_slow"].startswith(f"Target {TARGET}: no answer within 2 s.")
     assert errors["b_next"] == f"not read: the deadline of target {TARGET} was over"
-    assert monitored.value("SELECT count(*) FROM monitoring.snapshot WHERE status = 'ok'") == len(METRICS)
+    assert monitored.value("SELECT count(*) FROM monitoring.snapshot WHERE status = 'ok'") == len(SNAPSHOTS)

@@ -211,6 +211,8 @@ def test_without_texts_the_weight_says_how_long_the_readings_took(lab: Lab) -> N
     assert {name: (count, round(ms)) for name, (count, ms) in weight.waited.items()} == {
         "server": (1, 10),
         "stat_statements": (2, 20),
+        # Made of the same readings; the guard looks at metrics that are asked.
+        "statement_totals": (2, 20),
     }
 
 
