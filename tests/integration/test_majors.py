@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from sbpgmon.demo.server import Cluster
-from tests.integration.support import METRICS, OWNER, READER, SNAPSHOTS, TARGET, Site, fresh_database
+from tests.integration.support import OWNER, READER, SNAPSHOTS, TARGET, Site, fresh_database
 from tests.sql.test_schema import dump
 from tests.standby import Standby
 
@@ -52,7 +52,7 @@ def test_init_collect_top_rollback(own_cluster: Cluster, standby: Standby, tmp_p
             TARGET: False,
             "replica": True,
         }
-        assert {(s["metric"], s["status"]) for s in status["snapshots"]} == {(metric, "ok") for metric in METRICS}
+        assert {(s["metric"], s["status"]) for s in status["snapshots"]} == {(metric, "ok") for metric in SNAPSHOTS}
         said = {int(version) // 10000 for (version,) in site.ask("SELECT server_version_num FROM monitoring.server")}
         assert said == {major}
 
