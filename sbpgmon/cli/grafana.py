@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from sbpgmon.catalog.catalog import Catalog
 from sbpgmon.cli.main import Context
+from sbpgmon.config import Settings
 from sbpgmon.errors import QueryFileError, StaleError
+from sbpgmon.panels import Dashboard
 from sbpgmon.present.grafana.datasource import PASSWORD_VARIABLE, DataSource, datasource_of
 from sbpgmon.present.grafana.provisioning import (
     DASHBOARDS,
@@ -43,16 +44,15 @@ def _store_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _catalog(context: Context) -> Catalog:
-    """A catalog whose panels are all sound: half a dashboard would replace a whole one."""
-    catalog = context.catalog(context.load())
+def _dashboards(context: Context, settings: Settings) -> dict[str, Dashboard]:
+    """Dashboards of a catalog whose panels are all sound: half a dashboard would replace a whole one."""
+    catalog = context.catalog(settings)
     if mine := [problem for problem in catalog.problems if "panels" in problem.what]:
         raise QueryFileError("\n".join(problem.what for problem in mine), mine[0].way_out)
-    return catalog
+    return catalog.dashboards
 
 
-def _datasource(context: Context, user: str, host: str | None, port: int | None) -> DataSource:
-    settings = context.load()
+def _datasource(context: Context, settings: Settings, user: str, host: str | None, port: int | None) -> DataSource:
     store = context.store(settings)
     try:
         return datasource_of(store, settings.store_dsn, user=user, host=host, port=port)
@@ -69,7 +69,7 @@ def build(context: Context, folder: Path, check: bool) -> None:
 
     Dashboards of ours that are no more are removed from it; other files are left alone.
     """
-    files = dashboard_files(_catalog(context).dashboards)
+    files = dashboard_files(_dashboards(context, context.load()))
     if check:
         if stale := stale_files(folder, files):
             raise StaleError(f"{folder}: {', '.join(stale)}: not as the panels are.", f"sbpgmon grafana build {folder}")
@@ -93,8 +93,9 @@ def provision(
     Copy or mount DIR/provisioning to Grafana's own (/etc/grafana/provisioning), give Grafana's environment the reader's
     password as SBPGMON_GRAFANA_PASSWORD, and restart it.
     """
-    dashboards = _catalog(context).dashboards
-    source = _datasource(context, user, host, port)
+    settings = context.load()
+    dashboards = _dashboards(context, settings)
+    source = _datasource(context, settings, user, host, port)
     path = dashboards_path or str((folder / DASHBOARDS).resolve())
     files = provisioning_files(dashboards, source, path)
     write_files(folder, files)
@@ -119,5 +120,6 @@ def push(
     What is there under the same names is replaced. A data source keeps its password where none is given.
     """
     server = Grafana(url, token)
-    dashboards = _catalog(context).dashboards
-    server.push(dashboards, _datasource(context, user, host, port), password, click.echo)
+    settings = context.load()
+    dashboards = _dashboards(context, settings)
+    server.push(dashboards, _datasource(context, settings, user, host, port), password, click.echo)
