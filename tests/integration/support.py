@@ -32,7 +32,8 @@ READER, OWNER, GRAFANA = "sbpgmon_reader", "sbpgmon_owner", "grafana_reader"
 # Those that are read wherever nothing is said of tenants.
 METRICS = tuple(name for name, metric in load_catalog().metrics.items() if not (metric.source or metric.uses))
 # What a poll stores snapshots of: also what is made of those readings, for every target.
-SNAPSHOTS = (*METRICS, "statement_totals")
+SNAPSHOTS = (*METRICS, *(name for name, metric in load_catalog().metrics.items() if metric.source in METRICS
+                         and not metric.only_with))  # fmt: skip
 CHECKS = tuple(load_catalog().checks)
 TARGET = "app"
 # For `configure`: what has been read is not due again, and is kept until it would be.
