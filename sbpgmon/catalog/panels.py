@@ -23,6 +23,7 @@ PANEL_KEYS = frozenset(
 )  # fmt: skip
 VARIABLE_KEYS = frozenset(["needs", "multi", "of_range"])
 VARIABLES = "variables"
+ABOUT = "dashboard.toml"
 ALL = "all"  # what a command calls every dashboard
 # What is no variable of ours: `$__interval`, `$__timeFrom()`, `$1`.
 _USED = re.compile(r"\$(?:([a-z][a-z0-9_]*)|\{([a-z][a-z0-9_]*)(?::([a-z]+))?\})")
@@ -70,7 +71,7 @@ def load_dashboards(
             for path in sorted(root.glob("*.sql"))
         )
         for folder in sorted(path for path in root.glob("*/") if path.name != VARIABLES):
-            if (path := folder / "dashboard.toml").exists():
+            if (path := folder / ABOUT).exists():
                 if folder.name in about:
                     _twice(path, f"dashboard named {folder.name}", problems)
                 else:
@@ -81,11 +82,10 @@ def load_dashboards(
                     _twice(panel.path, f"panel named {panel.name} in {folder.name}", problems)
                 elif not set(panel.needs) - set(served):
                     mine[panel.name] = panel
-    for found in panels.values():
-        for panel in list(found.values())[:1]:
-            path = panel.path.parent / "dashboard.toml"
-            if panel.dashboard not in about and not path.exists():
-                problems.append(QueryFileError(f"{path}: the dashboard's own file is not there.", _WAY_OUT))
+    for name in sorted(panels.keys() - about.keys()):
+        missing = next((panel.path.parent / ABOUT for panel in panels[name].values()), None)
+        if missing is not None and not missing.exists():
+            problems.append(QueryFileError(f"{missing}: the dashboard's own file is not there.", _WAY_OUT))
     made = {
         name: _dashboard(path, of, panels.get(name, {}).values(), variables, problems)
         for name, (path, of) in sorted(about.items(), key=lambda item: (item[1][1].order, item[0]))
